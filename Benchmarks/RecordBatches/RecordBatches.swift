@@ -1,0 +1,1 @@
+@main struct RecordBatches { static func main() {} }

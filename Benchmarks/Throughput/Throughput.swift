@@ -1,0 +1,1 @@
+@main struct Throughput { static func main() {} }

@@ -1,0 +1,113 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every Swift target: Swift 6 language mode (from the tools version), warnings are errors.
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+// WireFormat's reader cannot outlive the bytes it reads; targets that hand it on need the feature as well.
+let lifetimes: [SwiftSetting] = strict + [.enableExperimentalFeature("Lifetimes")]
+
+/// A library target of the house; what it may import is decided by the import table in Tests/HouseTests.
+func library(_ name: String, _ dependencies: [Target.Dependency], _ settings: [SwiftSetting] = strict) -> Target {
+  .target(name: name, dependencies: dependencies, path: "Sources/\(name)", swiftSettings: settings)
+}
+
+/// A folder of tests, named for the target it tests.
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources, swiftSettings: lifetimes)
+}
+
+/// A job executable: it sees the public face only.
+func job(_ name: String, exclude: [String] = []) -> Target {
+  .executableTarget(
+    name: name, dependencies: ["Sluice"], path: "jobs/\(name)", exclude: exclude, packageAccess: false,
+    swiftSettings: strict)
+}
+
+func benchmark(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(name: name, dependencies: dependencies, path: "Benchmarks/\(name)", swiftSettings: lifetimes)
+}
+
+let package = Package(
+  name: "sluice",
+  products: [
+    .executable(name: "sluice", targets: ["SluiceCommand"]),
+    .library(name: "Sluice", targets: ["Sluice"]),
+  ],
+  targets: [
+    // Floor 0: system libraries, C primitives, groundwork.
+    .systemLibrary(name: "CZlib", path: "Sources/CZlib"),
+    .systemLibrary(name: "CLZ4", path: "Sources/CLZ4"),
+    .systemLibrary(name: "CSnappy", path: "Sources/CSnappy"),
+    .systemLibrary(name: "CZstd", path: "Sources/CZstd"),
+    .target(name: "CPrimitives", path: "Sources/CPrimitives", cSettings: [.unsafeFlags(["-O2"])]),
+    library("Groundwork", ["CPrimitives"]),
+    // Floor 1: the seams, codecs, wire format.
+    library("SystemInterfaces", ["Groundwork"]),
+    library("Codecs", ["Groundwork", "CZlib", "CLZ4", "CSnappy", "CZstd"]),
+    library("WireFormat", ["Groundwork"], lifetimes),
+    // Floor 2
+    library("Journals", ["SystemInterfaces", "WireFormat", "Groundwork", "CPrimitives"], lifetimes),
+    library("KafkaProtocol", ["WireFormat", "Codecs", "Groundwork", "CPrimitives"], lifetimes),
+    library("Datasets", ["Groundwork"]),
+    // Floor 3
+    library("LogStorage", ["KafkaProtocol", "Journals", "SystemInterfaces", "Groundwork"], lifetimes),
+    library("KafkaClients", ["KafkaProtocol", "SystemInterfaces", "Groundwork"], lifetimes),
+    library("JobScheduling", ["Datasets", "Codecs", "SystemInterfaces", "Groundwork"]),
+    // Floor 4
+    library("LogBroker", ["LogStorage", "KafkaProtocol", "SystemInterfaces", "Groundwork"], lifetimes),
+    library("Streaming", ["JobScheduling", "Datasets", "Journals", "Codecs", "SystemInterfaces", "Groundwork"]),
+    // Floor 5
+    library(
+      "KafkaStreaming", ["Streaming", "Datasets", "KafkaClients", "KafkaProtocol", "SystemInterfaces", "Groundwork"],
+      lifetimes),
+    library("FileStreaming", ["Streaming", "Datasets", "Journals", "Codecs", "SystemInterfaces", "Groundwork"]),
+    // Side: the live seams.
+    library("LinuxSystem", ["SystemInterfaces", "Groundwork"]),
+    // Roof
+    library(
+      "Sluice",
+      [
+        "Groundwork", "SystemInterfaces", "Codecs", "Journals", "KafkaProtocol", "Datasets", "LogStorage",
+        "KafkaClients", "JobScheduling", "LogBroker", "Streaming", "KafkaStreaming", "FileStreaming", "LinuxSystem",
+      ], lifetimes),
+    .executableTarget(
+      name: "SluiceCommand", dependencies: ["Sluice", "LogBroker", "LogStorage", "KafkaClients", "KafkaProtocol"],
+      path: "Sources/SluiceCommand", swiftSettings: lifetimes),
+
+    // jobs: public API only.
+    job("WordCount"),
+    job("FlightDelays", exclude: ["data"]),
+    job("KafkaToFiles"),
+
+    // Benchmarks
+    benchmark("RecordBatches", ["KafkaProtocol", "Codecs", "Groundwork", "CZlib", "CLZ4", "CSnappy", "CZstd", "Sluice"]),
+    benchmark("Throughput", ["Sluice", "KafkaProtocol", "KafkaClients", "LogBroker"]),
+
+    // Tests
+    .target(
+      name: "Simulation", dependencies: ["SystemInterfaces", "Groundwork"], path: "Tests/Simulation",
+      swiftSettings: strict),
+    tests("HouseTests", []),
+    tests("GroundworkTests", ["Groundwork", "CPrimitives"]),
+    tests("WireFormatTests", ["WireFormat", "Groundwork"]),
+    tests("CodecsTests", ["Codecs", "Groundwork"]),
+    tests("SystemTests", ["SystemInterfaces", "LinuxSystem", "Simulation", "Groundwork"]),
+    tests("JournalsTests", ["Journals", "Simulation", "SystemInterfaces", "Groundwork"]),
+    tests(
+      "KafkaProtocolTests", ["KafkaProtocol", "Codecs", "WireFormat", "Groundwork"], resources: [.copy("Golden")]),
+    tests("DatasetsTests", ["Datasets", "Groundwork"]),
+    tests("LogStorageTests", ["LogStorage", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
+    tests("KafkaClientsTests", ["KafkaClients", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
+    tests("LogBrokerTests", ["LogBroker", "LogStorage", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
+    tests("JobSchedulingTests", ["JobScheduling", "Datasets", "Simulation", "SystemInterfaces", "Groundwork"]),
+    tests("StreamingTests", ["Streaming", "Simulation", "SystemInterfaces", "Groundwork"]),
+    tests(
+      "KafkaStreamingTests",
+      [
+        "KafkaStreaming", "FileStreaming", "Streaming", "LogBroker", "KafkaClients", "KafkaProtocol", "Simulation",
+        "SystemInterfaces", "Groundwork",
+      ]),
+    tests("ScenarioTests", ["Sluice", "LinuxSystem", "KafkaProtocol", "Groundwork", "Codecs"]),
+  ]
+)

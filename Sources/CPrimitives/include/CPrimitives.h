@@ -1,0 +1,27 @@
+// Small C primitives that Swift cannot express as fast: CRC-32C by instruction, raw memory, substring search.
+#ifndef SLUICE_CPRIMITIVES_H
+#define SLUICE_CPRIMITIVES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// CRC-32C (Castagnoli, RFC 3720 appendix B.4) of `count` bytes, continuing from `crc` (0 to begin).
+/// Uses the SSE 4.2 instruction with three interleaved streams where the processor has it, else a table.
+uint32_t sluice_crc32c(uint32_t crc, const void *_Nullable bytes, size_t count);
+
+/// The table version of `sluice_crc32c`, public so that tests can hold both to the same values.
+uint32_t sluice_crc32c_table(uint32_t crc, const void *_Nullable bytes, size_t count);
+
+/// malloc, realloc and free; they stop the process with a message when memory is exhausted.
+void *_Nonnull sluice_allocate(size_t count);
+void *_Nonnull sluice_reallocate(void *_Nullable memory, size_t count);
+void sluice_free(void *_Nullable memory);
+
+/// memcmp and memmem of the C library.
+int sluice_compare(const void *_Nonnull a, const void *_Nonnull b, size_t count);
+const void *_Nullable sluice_find(const void *_Nonnull haystack, size_t haystackCount,
+                                  const void *_Nonnull needle, size_t needleCount);
+/// memchr of the C library.
+const void *_Nullable sluice_find_byte(const void *_Nonnull haystack, int byte, size_t count);
+
+#endif

@@ -1,0 +1,200 @@
+/// A value with a canonical byte encoding: equal values give equal bytes, in every process and every release.
+///
+/// What is kept across processes (state, keys sent to repartition topics) is StreamCodable. `Bytes`, `String`, integers,
+/// floats, `Bool`, optionals, arrays and `StreamPair` conform; a struct conforms with the two methods.
+public protocol StreamCodable: Sendable {
+  /// Appends the canonical encoding.
+  func encode(to writer: inout ByteWriter)
+  /// Reads one value; throws `StreamDecodingError` where the bytes hold none.
+  static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> Self
+}
+
+/// Why bytes are not the value they were taken for.
+public struct StreamDecodingError: Error, CustomStringConvertible, Sendable {
+  public var reason: String
+  /// Byte position within the value's encoding.
+  public var position: Int
+  public var description: String { "not a value of this type: \(reason) at byte \(position)" }
+}
+
+/// A cursor over the encoding of StreamCodable values.
+public struct StreamReader: Sendable {
+  public let bytes: Bytes
+  public private(set) var position = 0
+
+  public init(_ bytes: Bytes) { self.bytes = bytes }
+
+  public var remaining: Int { bytes.count - position }
+
+  public mutating func read(_ count: Int) throws(StreamDecodingError) -> Bytes {
+    guard count >= 0, count <= remaining else {
+      throw StreamDecodingError(reason: "\(count) bytes wanted, \(remaining) left", position: position)
+    }
+    defer { position += count }
+    return bytes[position..<position + count]
+  }
+
+  public mutating func readByte() throws(StreamDecodingError) -> UInt8 { try read(1)[0] }
+
+  public mutating func readUnsigned() throws(StreamDecodingError) -> UInt64 {
+    var value: UInt64 = 0
+    for shift in stride(from: UInt64(0), to: 64, by: 7) {
+      let byte = try readByte()
+      value |= UInt64(byte & 0x7F) << shift
+      if byte < 0x80 { return value }
+    }
+    throw StreamDecodingError(reason: "a varint of more than 10 bytes", position: position)
+  }
+
+  public mutating func readCount() throws(StreamDecodingError) -> Int {
+    let value = try readUnsigned()
+    guard value <= UInt64(remaining) else {
+      throw StreamDecodingError(reason: "a count of \(value), \(remaining) bytes left", position: position)
+    }
+    return Int(value)
+  }
+
+  public func fail(_ reason: String) -> StreamDecodingError { StreamDecodingError(reason: reason, position: position) }
+}
+
+extension StreamCodable {
+  /// The canonical encoding in memory of its own.
+  public var streamEncoded: Bytes {
+    var writer = ByteWriter()
+    encode(to: &writer)
+    return writer.finish()
+  }
+
+  /// The value that `bytes` encode, all of them.
+  public static func streamDecoded(_ bytes: Bytes) throws(StreamDecodingError) -> Self {
+    var reader = StreamReader(bytes)
+    let value = try decode(from: &reader)
+    guard reader.remaining == 0 else { throw reader.fail("\(reader.remaining) bytes too many") }
+    return value
+  }
+
+  /// The hash of the encoding, version `Hash64.version`: decides state partitions.
+  public var streamHash: UInt64 { streamEncoded.fastHash(seed: 0) }
+}
+
+extension Bytes: StreamCodable {
+  public func encode(to writer: inout ByteWriter) {
+    writer.append(unsignedVarint: UInt64(count))
+    writer.append(self)
+  }
+  public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> Bytes {
+    let count = try reader.readCount()
+    return try reader.read(count)
+  }
+}
+
+extension String: StreamCodable {
+  public func encode(to writer: inout ByteWriter) { Bytes(self).encode(to: &writer) }
+  public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> String {
+    let bytes = try Bytes.decode(from: &reader)
+    guard let text = bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else {
+      throw reader.fail("text that is not UTF-8")
+    }
+    return text
+  }
+}
+
+extension Bool: StreamCodable {
+  public func encode(to writer: inout ByteWriter) { writer.append(self ? 1 : 0) }
+  public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> Bool {
+    switch try reader.readByte() {
+    case 0: false
+    case 1: true
+    default: throw reader.fail("a Bool that is neither 0 nor 1")
+    }
+  }
+}
+
+/// Signed integers are zig-zag varints, unsigned ones plain varints, whatever their width: a field may widen later.
+extension StreamCodable where Self: FixedWidthInteger {
+  public func encode(to writer: inout ByteWriter) {
+    if Self.isSigned {
+      writer.append(varint: Int64(self))
+    } else {
+      writer.append(unsignedVarint: UInt64(self))
+    }
+  }
+  public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> Self {
+    let raw = try reader.readUnsigned()
+    let value = isSigned ? Self(exactly: Int64(bitPattern: raw >> 1) ^ -Int64(raw & 1)) : Self(exactly: raw)
+    guard let value else { throw reader.fail("an integer that does not fit \(Self.self)") }
+    return value
+  }
+}
+
+extension Int: StreamCodable {}
+extension Int8: StreamCodable {}
+extension Int16: StreamCodable {}
+extension Int32: StreamCodable {}
+extension Int64: StreamCodable {}
+extension UInt: StreamCodable {}
+extension UInt8: StreamCodable {}
+extension UInt16: StreamCodable {}
+extension UInt32: StreamCodable {}
+extension UInt64: StreamCodable {}
+
+/// Eight bytes of the bit pattern, big-endian; all NaNs become one and -0 becomes 0, so that equal values are equal bytes.
+extension Double: StreamCodable {
+  public func encode(to writer: inout ByteWriter) {
+    writer.append(bigEndian: isNaN ? Double.nan.bitPattern : self == 0 ? 0 : bitPattern)
+  }
+  public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> Double {
+    let bytes = try reader.read(8)
+    return Double(bitPattern: bytes.reduce(0) { $0 << 8 | UInt64($1) })
+  }
+}
+
+extension Float: StreamCodable {
+  public func encode(to writer: inout ByteWriter) { Double(self).encode(to: &writer) }
+  public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> Float {
+    Float(try Double.decode(from: &reader))
+  }
+}
+
+extension Optional: StreamCodable where Wrapped: StreamCodable {
+  public func encode(to writer: inout ByteWriter) {
+    writer.append(self == nil ? 0 : 1)
+    self?.encode(to: &writer)
+  }
+  public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> Self {
+    try Bool.decode(from: &reader) ? .some(Wrapped.decode(from: &reader)) : nil
+  }
+}
+
+extension Array: StreamCodable where Element: StreamCodable {
+  public func encode(to writer: inout ByteWriter) {
+    writer.append(unsignedVarint: UInt64(count))
+    for element in self { element.encode(to: &writer) }
+  }
+  public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> [Element] {
+    let count = try reader.readCount()
+    var result: [Element] = []
+    for _ in 0..<count { result.append(try Element.decode(from: &reader)) }
+    return result
+  }
+}
+
+/// Two StreamCodable values as one: tuples cannot conform to protocols.
+public struct StreamPair<First: StreamCodable, Second: StreamCodable>: StreamCodable {
+  public var first: First
+  public var second: Second
+  public init(_ first: First, _ second: Second) {
+    self.first = first
+    self.second = second
+  }
+  public func encode(to writer: inout ByteWriter) {
+    first.encode(to: &writer)
+    second.encode(to: &writer)
+  }
+  public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> Self {
+    let first = try First.decode(from: &reader)
+    return Self(first, try Second.decode(from: &reader))
+  }
+}
+extension StreamPair: Equatable where First: Equatable, Second: Equatable {}
+extension StreamPair: Hashable where First: Hashable, Second: Hashable {}

@@ -1,0 +1,50 @@
+import Groundwork
+
+/// The fifth seam: threads. Live over Dispatch; in simulation everything runs on the one thread, in an order the seed
+/// chooses.
+public protocol Runner: Sendable {
+  /// How many tasks can run at the same time; the submitting loop's own thread is executor 0.
+  var executorCount: Int { get }
+
+  /// Runs tasks. The loop's own thread takes part: a small submission runs entirely there, inside this call; other
+  /// executors are woken where `weight` says that it pays. `done` runs on the loop, never inside this call, when all
+  /// have run.
+  func submit(_ tasks: [ExecutorTask], from loop: any Loop, then done: @escaping @Sendable () -> Void)
+
+  /// A new serial context, which lives until `stop`.
+  func makeLoop(named name: String) -> any Loop
+}
+
+public struct ExecutorTask: Sendable {
+  /// The work expected, in nanoseconds; a guess decides only who runs it.
+  public var weight: Int64
+  public var run: @Sendable (ExecutorID) -> Void
+  public init(weight: Int64, run: @escaping @Sendable (ExecutorID) -> Void) {
+    self.weight = weight
+    self.run = run
+  }
+}
+
+/// The number of an executor, 0 ..< executorCount.
+public struct ExecutorID: Hashable, Sendable {
+  public let rawValue: Int
+  public init(_ rawValue: Int) { self.rawValue = rawValue }
+}
+
+/// The seams together: a whole world, live or simulated.
+public struct World: Sendable {
+  public var clock: any Clock
+  public var randomness: any Randomness
+  public var files: any FileStore
+  public var transport: any Transport
+  public var runner: any Runner
+  public init(
+    clock: any Clock, randomness: any Randomness, files: any FileStore, transport: any Transport, runner: any Runner
+  ) {
+    self.clock = clock
+    self.randomness = randomness
+    self.files = files
+    self.transport = transport
+    self.runner = runner
+  }
+}

@@ -1,0 +1,142 @@
+import Groundwork
+
+/// The fourth seam: connections. Every event of a connection arrives on the loop it was opened for, in order, and never
+/// inside a call to the transport.
+public protocol Transport: Sendable {
+  /// Begins to connect. The sink hears `.opened`, or `.closed` with the reason; after `.closed` it hears nothing more.
+  func connect(
+    to address: Address, framing: Framing, on loop: any Loop,
+    _ sink: @escaping @Sendable (TransportEvent) -> Void
+  ) -> ConnectionID
+
+  /// Begins to listen. `accept` is called on the loop for each new connection and answers with its sink.
+  /// - Returns: the listener and the address it listens on (the port chosen, where port 0 was asked for).
+  func listen(
+    on address: Address, framing: Framing, loop: any Loop,
+    accept: @escaping @Sendable (_ connection: ConnectionID, _ peer: Address) -> @Sendable (TransportEvent) -> Void
+  ) throws(TransportError) -> (ListenerID, Address)
+
+  /// Stops listening; open connections go on.
+  func stopListening(_ listener: ListenerID)
+
+  /// Queues bytes; they go out in order. Bytes for a closed connection are dropped (the sink has heard of it).
+  func send(_ connection: ConnectionID, _ parts: [SendPart])
+
+  /// Bytes queued and not yet given to the system: for whoever must not let a slow reader fill the memory.
+  func queuedBytes(_ connection: ConnectionID) -> Int
+
+  /// While paused nothing is read, so that the peer is slowed by its own window.
+  func setReading(_ connection: ConnectionID, _ isOn: Bool)
+
+  /// Sends what is queued, then closes; the sink hears `.closed(.closedHere)`.
+  func close(_ connection: ConnectionID)
+}
+
+public struct ConnectionID: Hashable, Sendable {
+  public let rawValue: UInt64
+  public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+}
+
+public struct ListenerID: Hashable, Sendable {
+  public let rawValue: UInt64
+  public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+}
+
+/// How the incoming bytes are cut.
+public enum Framing: Sendable {
+  /// Each `.received` is one frame: a 4-byte big-endian length, which is not part of it, then that many bytes. A frame
+  /// that claims more than `maximum` bytes closes the connection; memory grows with what arrives, not with the claim.
+  case lengthPrefixed(maximum: Int)
+  /// Each `.received` is whatever has arrived.
+  case stream
+}
+
+public enum TransportEvent: Sendable {
+  case opened
+  case received(Bytes)
+  /// All that was queued has been given to the system.
+  case drained
+  case closed(CloseReason)
+}
+
+public enum CloseReason: Sendable, Equatable, CustomStringConvertible {
+  case closedHere
+  case closedByPeer
+  case refused
+  case unreachable
+  case reset
+  case cannotResolve(String)
+  case frameTooLarge(Int)
+  case other(Int32)
+
+  public var description: String {
+    switch self {
+    case .closedHere: "closed here"
+    case .closedByPeer: "closed by the peer"
+    case .refused: "connection refused: nothing listens there"
+    case .unreachable: "the address cannot be reached"
+    case .reset: "connection reset by the peer"
+    case .cannotResolve(let host): "the name \(host) cannot be resolved"
+    case .frameTooLarge(let size): "the peer announced a message of \(size) bytes, more than is allowed"
+    case .other(let number): "error \(number)"
+    }
+  }
+}
+
+/// A piece to send: bytes in memory, or a range of a file that need not pass through it.
+public enum SendPart: Sendable {
+  case bytes(Bytes)
+  case file(any File, position: Int64, count: Int)
+
+  public var count: Int {
+    switch self {
+    case .bytes(let bytes): bytes.count
+    case .file(_, _, let count): count
+    }
+  }
+}
+
+/// A host and a port.
+public struct Address: Hashable, Sendable, CustomStringConvertible {
+  public var host: String
+  public var port: Int
+  public init(host: String, port: Int) {
+    self.host = host
+    self.port = port
+  }
+
+  /// Reads `host:port`, `[v6]:port`; nil where it is neither or the port is not 0 to 65535.
+  public init?(text: String) {
+    guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+      (0...65_535).contains(port)
+    else { return nil }
+    var host = text[..<colon]
+    if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+    guard !host.isEmpty, !host.contains(" ") else { return nil }
+    self.init(host: String(host), port: port)
+  }
+
+  public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}
+
+/// Why a listener could not be opened.
+public struct TransportError: DiagnosableError {
+  public enum Code: Sendable, Equatable { case addressInUse, permissionDenied, cannotResolve, other(Int32) }
+  public var code: Code
+  public var address: Address
+  public init(_ code: Code, address: Address) {
+    self.code = code
+    self.address = address
+  }
+  public var fault: Fault { .user }
+  public var isRetriable: Bool { code == .addressInUse }
+  public var leavesUsable: Bool { true }
+  public var description: String {
+    switch code {
+    case .addressInUse: "cannot listen on \(address): the port is in use; stop the other process or choose another port"
+    case .permissionDenied: "cannot listen on \(address): permission denied; ports below 1024 need privileges"
+    case .cannotResolve: "cannot listen on \(address): the host name cannot be resolved"
+    case .other(let number): "cannot listen on \(address): error \(number)"
+    }
+  }
+}

@@ -1,0 +1,1 @@
+@main struct FlightDelays { static func main() {} }

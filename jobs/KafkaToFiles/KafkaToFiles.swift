@@ -1,0 +1,1 @@
+@main struct KafkaToFiles { static func main() {} }

@@ -1,0 +1,1 @@
+@main struct WordCount { static func main() {} }
