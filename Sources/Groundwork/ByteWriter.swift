@@ -6,15 +6,17 @@ import CPrimitives
 public struct ByteWriter: ~Copyable {
   @usableFromInline var base: UnsafeMutableRawPointer
   @usableFromInline var capacity: Int
-  /// Bytes written so far.
-  public private(set) var count: Int
+  @usableFromInline var used: Int
 
   /// - Parameter capacity: bytes to reserve at first.
   public init(capacity: Int = 256) {
     self.capacity = max(capacity, 64)
     base = sluice_allocate(self.capacity + Arena.slack)
-    count = 0
+    used = 0
   }
+
+  /// Bytes written so far.
+  @inlinable public var count: Int { used }
 
   deinit { sluice_free(base) }
 
@@ -30,8 +32,7 @@ public struct ByteWriter: ~Copyable {
   /// Where the next byte goes; at least the reserved number of bytes may be written there, then `advance` tells how many
   /// were.
   @inlinable public var end: UnsafeMutableRawPointer { base + count }
-  @inlinable public mutating func advance(_ written: Int) { setCount(count &+ written) }
-  @usableFromInline mutating func setCount(_ newCount: Int) { count = newCount }
+  @inlinable public mutating func advance(_ written: Int) { used &+= written }
 
   @inlinable public mutating func append(_ byte: UInt8) {
     reserve(1)
@@ -90,10 +91,10 @@ public struct ByteWriter: ~Copyable {
   /// Forgets what was written from `newCount` on; the memory is kept.
   public mutating func truncate(to newCount: Int) {
     precondition(newCount >= 0 && newCount <= count)
-    count = newCount
+    used = newCount
   }
 
-  @inlinable public mutating func removeAll() { setCount(0) }
+  @inlinable public mutating func removeAll() { used = 0 }
 
   /// Calls `body` with what was written so far.
   @inlinable public func withUnsafeBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {

@@ -1,0 +1,48 @@
+/// Elements that move together from operator to operator: about 1,024 of them in contiguous memory.
+///
+/// A chunk is filled by one operator, lent to the next as a buffer, and cleared; its memory is used again.
+public struct Chunk<Element>: ~Copyable {
+  /// How many elements a source puts into one chunk.
+  @inlinable public static var usualCapacity: Int { 1024 }
+
+  @usableFromInline var base: UnsafeMutablePointer<Element>
+  @usableFromInline var capacity: Int
+  @usableFromInline var used: Int
+
+  /// - Parameter capacity: elements to make room for at first; more make it grow.
+  @inlinable public init(capacity: Int = Self.usualCapacity) {
+    base = .allocate(capacity: capacity)
+    self.capacity = capacity
+    used = 0
+  }
+
+  @inlinable deinit {
+    base.deinitialize(count: count)
+    base.deallocate()
+  }
+
+  @inlinable public var count: Int { used }
+
+  @inlinable public mutating func append(_ element: consuming Element) {
+    if count == capacity { grow() }
+    (base + count).initialize(to: element)
+    used &+= 1
+  }
+
+  @inlinable @inline(never) mutating func grow() {
+    let larger = UnsafeMutablePointer<Element>.allocate(capacity: capacity * 2)
+    larger.moveInitialize(from: base, count: count)
+    base.deallocate()
+    base = larger
+    capacity *= 2
+  }
+
+  /// The elements, lent: valid until the chunk is changed.
+  @inlinable public var view: UnsafeBufferPointer<Element> { UnsafeBufferPointer(start: base, count: count) }
+
+  /// Removes the elements and keeps the memory.
+  @inlinable public mutating func clear() {
+    base.deinitialize(count: count)
+    used = 0
+  }
+}

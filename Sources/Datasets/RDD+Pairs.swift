@@ -1,0 +1,162 @@
+import Groundwork
+
+extension RDD {
+  /// One pair a key: its values combined by `combine`, which must be associative; before the shuffle within each
+  /// partition, then in the order of the map partitions.
+  /// - Parameter partitions: partitions of the result; the context's default parallelism where nil.
+  @inlinable public func reduceByKey<Key: Hashable & Sendable, Value>(
+    partitions: Int? = nil, _ combine: @escaping @Sendable (Value, Value) throws -> Value
+  ) -> RDD<(Key, Value)> where Element == (Key, Value) {
+    reduceByKey(.hash(partitions ?? context.defaultParallelism), combine)
+  }
+
+  @inlinable public func reduceByKey<Key: Hashable & Sendable, Value>(
+    _ partitioner: Partitioner<Key>, _ combine: @escaping @Sendable (Value, Value) throws -> Value
+  ) -> RDD<(Key, Value)> where Element == (Key, Value) {
+    let parent = compute
+    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) { partition, task in
+      var table = OrderedTable<Key, Value>()
+      try parent(partition, task) { view in
+        for index in 0..<view.count {
+          let (entry, isNew) = table.entry(view[index].0, view[index].1)
+          if !isNew { table[entry] = try combine(table[entry], view[index].1) }
+        }
+      }
+      return table.blocks(partitioner)
+    }
+    return RDD<(Key, Value)>.merging(shuffle, context, label: "reduceByKey", combine)
+  }
+
+  /// How often each element occurs.
+  @inlinable public func counted(partitions: Int? = nil) -> RDD<(Element, Int)>
+  where Element: Hashable & Sendable {
+    let parent = compute
+    let partitioner = Partitioner<Element>.hash(partitions ?? context.defaultParallelism)
+    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) { partition, task in
+      var table = OrderedTable<Element, Int>()
+      try parent(partition, task) { view in
+        for index in 0..<view.count {
+          let (entry, isNew) = table.entry(view[index], 1)
+          if !isNew { table[entry] &+= 1 }
+        }
+      }
+      return table.blocks(partitioner)
+    }
+    return RDD<(Element, Int)>.merging(shuffle, context, label: "countByValue") { $0 + $1 }
+  }
+
+  /// All values of each key, in the order of the partitions and within them.
+  @inlinable public func groupByKey<Key: Hashable & Sendable, Value>(
+    partitions: Int? = nil
+  ) -> RDD<(Key, [Value])> where Element == (Key, Value) {
+    let parent = compute
+    let partitioner = Partitioner<Key>.hash(partitions ?? context.defaultParallelism)
+    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) { partition, task in
+      var table = OrderedTable<Key, [Value]>()
+      try parent(partition, task) { view in
+        for index in 0..<view.count {
+          let (entry, _) = table.entry(view[index].0, [])
+          table[entry].append(detached(view[index].1))
+        }
+      }
+      return table.blocks(partitioner)
+    }
+    return RDD<(Key, [Value])>.merging(shuffle, context, label: "groupByKey") { $0 + $1 }
+  }
+
+  /// Each value transformed; keys and partitions stay.
+  @inlinable public func mapValues<Key, Value, Output>(
+    _ transform: @escaping @Sendable (Value) throws -> Output
+  ) -> RDD<(Key, Output)> where Element == (Key, Value) {
+    apply(.map { ($0.0, try transform($0.1)) }, label: "mapValues")
+  }
+
+  /// Each value replaced by the elements of what it gives, each with the key.
+  @inlinable public func flatMapValues<Key, Value, S: Sequence & SendableMetatype>(
+    _ transform: @escaping @Sendable (Value) throws -> S
+  ) -> RDD<(Key, S.Element)> where Element == (Key, Value) {
+    apply(
+      ChunkOperator { view, output, _ in
+        for index in 0..<view.count {
+          for element in try transform(view[index].1) { output.append((view[index].0, element)) }
+        }
+      }, label: "flatMapValues")
+  }
+
+  /// The keys.
+  @inlinable public func keys<Key, Value>() -> RDD<Key> where Element == (Key, Value) {
+    apply(.map { $0.0 }, label: "keys")
+  }
+
+  /// The values.
+  @inlinable public func values<Key, Value>() -> RDD<Value> where Element == (Key, Value) {
+    apply(.map { $0.1 }, label: "values")
+  }
+
+  /// The pairs whose key stands in the table, with the table's value; no shuffle.
+  @inlinable public func join<Key: Hashable & Sendable, Value, Other: Sendable>(
+    _ table: [Key: Other]
+  ) -> RDD<(Key, (Value, Other))> where Element == (Key, Value) {
+    apply(
+      .compactMap { pair in
+        guard let other = table[pair.0] else { return nil }
+        return (pair.0, (pair.1, other))
+      }, label: "join")
+  }
+
+  /// All pairs, with the table's value where the key stands there; no shuffle.
+  @inlinable public func leftOuterJoin<Key: Hashable & Sendable, Value, Other: Sendable>(
+    _ table: [Key: Other]
+  ) -> RDD<(Key, (Value, Other?))> where Element == (Key, Value) {
+    apply(.map { ($0.0, ($0.1, table[$0.0])) }, label: "leftOuterJoin")
+  }
+
+  /// The reduce side of a shuffle whose map side combined: entries of equal keys combined in the order of the map
+  /// partitions.
+  @inlinable public static func merging<Key: Hashable & Sendable, Value>(
+    _ shuffle: ShuffleDependency, _ context: SluiceContext, label: String,
+    _ combine: @escaping @Sendable (Value, Value) throws -> Value
+  ) -> RDD where Element == (Key, Value) {
+    RDD(
+      context, label: label, partitionCount: shuffle.reducePartitions, dependencies: [.shuffle(shuffle)]
+    ) { partition, _, emit in
+      let blocks = try shuffle.output.blocks(forReduce: partition)
+      if blocks.count == 1 {
+        // One map task's entries are combined already.
+        let elements = unsafeDowncast(blocks[0], to: ArrayBlock<(Key, Value)>.self).elements
+        try elements.withUnsafeBufferPointer { try emit($0) }
+        return
+      }
+      var table = OrderedTable<Key, Value>(capacity: blocks.reduce(0) { Swift.max($0, $1.count) })
+      for block in blocks {
+        for (key, value) in unsafeDowncast(block, to: ArrayBlock<(Key, Value)>.self).elements {
+          let (entry, isNew) = table.entry(key, value)
+          if !isNew { table[entry] = try combine(table[entry], value) }
+        }
+      }
+      var chunk = Chunk<(Key, Value)>()
+      var position = 0
+      while position < table.count {
+        position += table.copyPairs(from: position, limit: Chunk<(Key, Value)>.usualCapacity, into: &chunk)
+        try emit(chunk.view)
+        chunk.clear()
+      }
+    }
+  }
+}
+
+extension OrderedTable where Key: Sendable {
+  /// The entries as one block for each partition that has some, in the order of insertion.
+  @inlinable public func blocks(_ partitioner: Partitioner<Key>) -> [ShuffleBlock?] {
+    var buckets = [ContiguousArray<(Key, Value)>](repeating: [], count: partitioner.partitionCount)
+    if partitioner.partitionCount == 1 {
+      buckets[0].reserveCapacity(count)
+      for index in 0..<count { buckets[0].append((keys[index], values[index])) }
+    } else {
+      for index in 0..<count {
+        buckets[partitioner.partition(keys[index])].append((keys[index], values[index]))
+      }
+    }
+    return buckets.map { $0.isEmpty ? nil : ArrayBlock($0) }
+  }
+}

@@ -1,0 +1,101 @@
+import Groundwork
+import Synchronization
+
+/// The dependency across which elements change partitions: its map side is a stage of its own.
+///
+/// Sendable: its properties are constant, and the output guards itself.
+public final class ShuffleDependency: Sendable {
+  public let parent: AnyRDD
+  public let reducePartitions: Int
+  /// What the map tasks wrote. It lives as long as a dataset that can read it, and no longer: nothing has to clean up.
+  public let output: ShuffleOutput
+  /// Computes one partition of the parent and gives a block for each reduce partition, nil where it has nothing for one.
+  public let map: @Sendable (_ partition: Int, _ task: TaskContext) throws -> [ShuffleBlock?]
+
+  public init(
+    parent: AnyRDD, reducePartitions: Int,
+    map: @escaping @Sendable (_ partition: Int, _ task: TaskContext) throws -> [ShuffleBlock?]
+  ) {
+    self.parent = parent
+    self.reducePartitions = reducePartitions
+    self.map = map
+    output = ShuffleOutput(mapPartitions: parent.partitionCount)
+  }
+}
+
+/// Elements that one map task has for one reduce partition; the typed subclass holds them.
+open class ShuffleBlock: @unchecked Sendable {
+  // Sendable: a block is filled by the task that makes it and only read once it was handed over.
+  public let count: Int
+  public init(count: Int) { self.count = count }
+}
+
+/// A block of elements in an array.
+public final class ArrayBlock<Element>: ShuffleBlock, @unchecked Sendable {
+  // Sendable: constant, see ShuffleBlock.
+  public let elements: ContiguousArray<Element>
+  @inlinable public init(_ elements: ContiguousArray<Element>) {
+    self.elements = elements
+    super.init(count: elements.count)
+  }
+}
+
+/// The blocks that the map tasks of one shuffle wrote.
+public final class ShuffleOutput: Sendable {
+  private struct State {
+    var blocks: [[ShuffleBlock?]?]
+    var missing: Int
+  }
+  private let state: Mutex<State>
+
+  init(mapPartitions: Int) {
+    state = Mutex(State(blocks: Array(repeating: nil, count: mapPartitions), missing: mapPartitions))
+  }
+
+  /// The map partitions whose output is not there, in order.
+  public var missingMapPartitions: [Int] {
+    state.withLock { state in state.missing == 0 ? [] : state.blocks.indices.filter { state.blocks[$0] == nil } }
+  }
+
+  /// Keeps the blocks of the first attempt of a map task that succeeds; later ones change nothing.
+  public func store(_ blocks: [ShuffleBlock?], ofMap partition: Int) {
+    state.withLock { state in
+      guard state.blocks[partition] == nil else { return }
+      state.blocks[partition] = blocks
+      state.missing -= 1
+    }
+  }
+
+  /// Forgets the output of one map partition, as after a loss: readers then report it missing.
+  public func drop(ofMap partition: Int) {
+    state.withLock { state in
+      guard state.blocks[partition] != nil else { return }
+      state.blocks[partition] = nil
+      state.missing += 1
+    }
+  }
+
+  /// The blocks for one reduce partition in the order of the map partitions, which makes merging deterministic.
+  /// - Throws: `ShuffleOutputMissing` where a map partition's output is not there.
+  public func blocks(forReduce partition: Int) throws(ShuffleOutputMissing) -> [ShuffleBlock] {
+    let found: [ShuffleBlock]? = state.withLock { state in
+      guard state.missing == 0 else { return nil }
+      return state.blocks.compactMap { $0![partition] }
+    }
+    guard let found else { throw ShuffleOutputMissing() }
+    return found
+  }
+
+  /// Expected work of reading one reduce partition, in nanoseconds: about 50 an element.
+  func weight(ofReduce partition: Int) -> Int64 {
+    state.withLock { state in
+      state.blocks.reduce(0) { sum, blocks in
+        guard let blocks, partition < blocks.count else { return sum }
+        return sum + Int64((blocks[partition]?.count ?? 0) * 50)
+      }
+    }
+  }
+}
+
+/// A reduce task found that a parent's output is gone: the scheduler runs the parent's missing tasks again.
+public struct ShuffleOutputMissing: Error, Sendable {}

@@ -1,0 +1,66 @@
+import Groundwork
+
+/// What a task of an output operation hands over: encoded results, never effects that others can see.
+public struct TaskOutput: Sendable {
+  public var records: Int
+  public var bytes: Int
+  /// What the sink knows how to commit: encoded record batches, the path of an attempt file.
+  public var payload: any Sendable
+  public init(records: Int, bytes: Int, payload: any Sendable) {
+    self.records = records
+    self.bytes = bytes
+    self.payload = payload
+  }
+}
+
+/// Where the results of an output operation go.
+///
+/// Of each partition the first successful attempt counts; the output coordinator hands those, and only those, to the sink.
+/// The sink then goes through `prepare` (durable or held, invisible) and `commit` (visible), or `abort`. All calls come on
+/// the driver's loop, and `then` is called on it once.
+public protocol Sink: AnyObject, Sendable {
+  /// For people: `topic delays`, `files out/flights`.
+  var name: String { get }
+  /// What is promised for what goes here.
+  var guarantee: OutputGuarantee { get }
+  /// The number of the last batch whose commit is known to this sink, nil where it keeps none.
+  func lastCommitted(then: @escaping @Sendable (Result<BatchNumber?, any Error>) -> Void)
+  /// Makes the batch's output durable or holds it; nobody sees it yet. `outputs` are in the order of the partitions.
+  func prepare(
+    _ batch: BatchIdentity, _ outputs: [TaskOutput],
+    then: @escaping @Sendable (Result<any PreparedOutput, any Error>) -> Void)
+  /// Makes it visible. Called again for the same prepared output after a failure that may be retried.
+  func commit(_ prepared: any PreparedOutput, then: @escaping @Sendable ((any Error)?) -> Void)
+  /// Drops what was prepared.
+  func abort(_ prepared: any PreparedOutput)
+  /// Drops what an attempt left that lost against another, or whose batch failed.
+  func discard(_ output: TaskOutput)
+}
+
+/// What a sink keeps between `prepare` and `commit`.
+public protocol PreparedOutput: Sendable {
+  var batch: BatchIdentity { get }
+}
+
+/// What is promised for an output, with the reason: printed when the job starts.
+public struct OutputGuarantee: Sendable, Equatable {
+  public enum Level: String, Sendable, Comparable {
+    case atMostOnce = "at-most-once"
+    case atLeastOnce = "at-least-once"
+    case exactlyOnce = "exactly-once"
+    private var rank: Int {
+      switch self {
+      case .atMostOnce: 0
+      case .atLeastOnce: 1
+      case .exactlyOnce: 2
+      }
+    }
+    public static func < (a: Level, b: Level) -> Bool { a.rank < b.rank }
+  }
+  public var level: Level
+  public var reason: String
+  public init(_ level: Level, reason: String) {
+    self.level = level
+    self.reason = reason
+  }
+}

@@ -1,0 +1,79 @@
+import Groundwork
+
+/// What a task knows of itself: handed to every computation, so that nothing depends on which thread runs it.
+///
+/// Used by one task attempt, on one thread at a time.
+public final class TaskContext {
+  /// The batch, and its time; number 0 and the submission's time outside of a stream.
+  public let batch: BatchIdentity
+  /// The stage's number within the job's run.
+  public let stage: Int
+  /// The partition of the stage that this task computes.
+  public let partition: Int
+  /// 0 for the first attempt.
+  public let attempt: Int
+  /// What the executor keeps from task to task.
+  public let locals: ExecutorLocals
+  /// Drawn from the batch, stage and partition: the same in every attempt and every replay.
+  public private(set) var random: SeededRandom
+  /// Counters that the task's code raises by name, such as `malformed`; they count once per successful task.
+  public private(set) var counters: [String: Int64] = [:]
+  /// Records read from the source, and written by the output.
+  public var recordsRead = 0
+  public var recordsWritten = 0
+
+  public init(batch: BatchIdentity, stage: Int, partition: Int, attempt: Int, locals: ExecutorLocals) {
+    self.batch = batch
+    self.stage = stage
+    self.partition = partition
+    self.attempt = attempt
+    self.locals = locals
+    var seed = SeededRandom(seed: UInt64(bitPattern: batch.number.rawValue))
+    random = SeededRandom(seed: seed.next() ^ UInt64(stage) << 32 ^ UInt64(partition))
+  }
+
+  /// A random number that a replay of the batch draws again.
+  public func nextRandom() -> UInt64 { random.next() }
+
+  public func count(_ name: String, _ amount: Int64 = 1) { counters[name, default: 0] += amount }
+}
+
+/// A batch's number, its identity, and its time.
+public struct BatchIdentity: Hashable, Sendable {
+  public var number: BatchNumber
+  public var time: Timestamp
+  public init(number: BatchNumber, time: Timestamp) {
+    self.number = number
+    self.time = time
+  }
+}
+
+/// Objects that an executor keeps from task to task, one of a type: decompression contexts, scratch buffers.
+///
+/// Belongs to one executor; only the task that runs there touches it.
+public final class ExecutorLocals {
+  private var objects: [ObjectIdentifier: AnyObject] = [:]
+  public init() {}
+
+  /// The executor's object of this type, made at the first call.
+  public func object<T: AnyObject>(_ type: T.Type, make: () -> T) -> T {
+    if let object = objects[ObjectIdentifier(type)] { return unsafeDowncast(object, to: type) }
+    let object = make()
+    objects[ObjectIdentifier(type)] = object
+    return object
+  }
+}
+
+/// Input that a task needs and that is not in memory (a retry, a replay, bytes that were evicted): tasks never block, so
+/// the task throws `InputMissing`, the driver fetches, and the task is submitted again.
+public protocol FetchableInput: Sendable {
+  /// What is missing, for people.
+  var summary: String { get }
+  /// Fetches; `then` is called once, on any thread, nil for success.
+  func fetch(then: @escaping @Sendable ((any Error)?) -> Void)
+}
+
+public struct InputMissing: Error, Sendable {
+  public var input: any FetchableInput
+  public init(_ input: any FetchableInput) { self.input = input }
+}
