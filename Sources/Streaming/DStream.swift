@@ -1,0 +1,92 @@
+import Datasets
+import Groundwork
+
+/// What the graph sees of a stream, without the element type.
+///
+/// Sendable: a stream is defined before its context starts; afterwards only the driver's loop touches it.
+public class AnyDStream: @unchecked Sendable {
+  public let context: StreamingContext
+  /// The streams this one is computed from.
+  public let parents: [AnyDStream]
+  /// What it does, for people: `map`, `window`.
+  public let label: String
+  /// How long the datasets of past batches are kept for windows.
+  package private(set) var rememberDuration: Duration = .zero
+  /// The number under which its context knows it.
+  package let operatorIndex: Int
+
+  init(_ context: StreamingContext, label: String, parents: [AnyDStream]) {
+    self.context = context
+    self.label = label
+    self.parents = parents
+    operatorIndex = context.register(operator: label)
+  }
+
+  /// The operator's name: as given by `named`, else derived from its kind and place.
+  public var name: String { context.operators[operatorIndex].name }
+
+  package func remember(_ duration: Duration) { rememberDuration = max(rememberDuration, duration) }
+
+  /// Drops datasets of batches whose time is at or before `time`, as far as no window needs them.
+  package func forget(through time: Timestamp) {}
+}
+
+/// A stream of batches: for every batch, one dataset.
+///
+/// Defining one does nothing; output operations compute it batch by batch (Zaharia et al., "Discretized Streams",
+/// SOSP 2013).
+public final class DStream<Element>: AnyDStream, @unchecked Sendable {
+  // Sendable: see AnyDStream; the function is @Sendable.
+  /// Makes the dataset of a batch; nil where the stream has none at that time (a window between its slides).
+  public typealias Generate = @Sendable (BatchFrame) -> RDD<Element>?
+
+  private let generate: Generate
+  private var remembered: [(frame: BatchIdentity, dataset: RDD<Element>?)] = []
+
+  /// - Parameters:
+  ///   - label: what the operator does, for people.
+  ///   - generate: called at most once a batch, on the driver's loop.
+  public init(
+    _ context: StreamingContext, label: String, parents: [AnyDStream], generate: @escaping Generate
+  ) {
+    self.generate = generate
+    super.init(context, label: label, parents: parents)
+  }
+
+  /// The dataset of the batch; the same object however often it is asked for. On the driver's loop.
+  public func dataset(_ frame: BatchFrame) -> RDD<Element>? {
+    if let last = remembered.last, last.frame.number == frame.number { return last.dataset }
+    let dataset = generate(frame)
+    remembered.append((frame.identity, dataset))
+    return dataset
+  }
+
+  /// The datasets of batches with times in `(after, through]`, oldest first, as far as they are remembered.
+  package func datasets(after: Timestamp, through: Timestamp) -> [RDD<Element>] {
+    remembered.compactMap { entry in
+      entry.frame.time > after && entry.frame.time <= through ? entry.dataset : nil
+    }
+  }
+
+  package override func forget(through time: Timestamp) {
+    let limit = Timestamp(milliseconds: time.milliseconds - rememberDuration.inMilliseconds)
+    if let first = remembered.first, first.frame.time <= limit {
+      remembered.removeAll { $0.frame.time <= limit }
+    }
+  }
+
+  /// Gives the operator a name, under which its state is found again after the code has changed. Names are unique in a
+  /// job.
+  @discardableResult
+  public func named(_ name: String) -> Self {
+    context.rename(operator: operatorIndex, to: name)
+    return self
+  }
+
+  /// The stream after a narrow operator, which is made here, once, and not for every batch.
+  @inlinable public func apply<Output>(_ operation: ChunkOperator<Element, Output>, label: String) -> DStream<Output> {
+    DStream<Output>(context, label: label, parents: [self]) { [self] frame in
+      dataset(frame)?.apply(operation, label: label)
+    }
+  }
+}

@@ -1,0 +1,85 @@
+import Datasets
+import Groundwork
+
+/// What one source gives to one batch: data, not code.
+public struct SourcePlan: Sendable, Equatable {
+  /// The offsets of the batch, by topic partition, sorted; empty for a source that has none.
+  public var ranges: [OffsetRange]
+  /// Records in the plan, as the headers of arrived data count them; exact for sources that hold their records.
+  public var records: Int
+  /// Bytes in the plan as they arrived.
+  public var bytes: Int
+  /// Why the plan is not larger, where something limited it.
+  public var limitReason: String?
+
+  public init(ranges: [OffsetRange] = [], records: Int = 0, bytes: Int = 0, limitReason: String? = nil) {
+    self.ranges = ranges
+    self.records = records
+    self.bytes = bytes
+    self.limitReason = limitReason
+  }
+  public var isEmpty: Bool { records == 0 && ranges.allSatisfy(\.isEmpty) }
+}
+
+/// How far a source is behind.
+public struct SourceLag: Sendable, Equatable {
+  /// Records that can be read and are not in a batch yet, over all partitions (offsets, so gaps count).
+  public var records: Int64
+  public init(records: Int64) { self.records = records }
+}
+
+/// Where a stream's data comes from. All calls come on the driver's loop, and callbacks are called on it.
+public protocol StreamSource: AnyObject, Sendable {
+  /// For people and logs: `topics flights`.
+  var name: String { get }
+  /// Whether a batch's data can be read again after a failure; a source that cannot be replayed weakens every guarantee.
+  var isReplayable: Bool { get }
+  /// Begins to read; `ready` once, when the first plan can be made or with why it never can.
+  func start(_ environment: SourceEnvironment, ready: @escaping @Sendable (Result<Void, any Error>) -> Void)
+  /// What is here for the next batch. No request goes out: it decides over data that has arrived.
+  func plan(_ batch: BatchIdentity, interval: Duration) -> SourcePlan
+  /// The batch's output is committed: store how far it came. `then` is called when that is done.
+  func commit(_ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable ((any Error)?) -> Void)
+  /// Data of this batch and before is not needed any more: neither for retries nor for windows.
+  func forget(through batch: BatchNumber)
+  /// From now on, plan up to the ends that the source has at this moment, and no further.
+  func limitToPresent(then: @escaping @Sendable ((any Error)?) -> Void)
+  /// After `limitToPresent`: whether everything up to there was planned.
+  var isExhausted: Bool { get }
+  var lag: SourceLag { get }
+  func stop(then: @escaping @Sendable () -> Void)
+}
+
+/// What a source gets from its driver at start.
+public struct SourceEnvironment: Sendable {
+  /// Reports a failure that no batch can get past; the job stops with it.
+  public var fail: @Sendable (any Error) -> Void
+  /// Says that data has arrived: a driver that works as fast as it can need not wait for the tick.
+  public var dataArrived: @Sendable () -> Void
+  /// A line for the operator of the job.
+  public var log: @Sendable (String) -> Void
+  public init(
+    fail: @escaping @Sendable (any Error) -> Void, dataArrived: @escaping @Sendable () -> Void,
+    log: @escaping @Sendable (String) -> Void
+  ) {
+    self.fail = fail
+    self.dataArrived = dataArrived
+    self.log = log
+  }
+}
+
+/// One batch while its datasets are built.
+public struct BatchFrame: Sendable {
+  public var identity: BatchIdentity
+  /// The time of the batch before; nil in a first run's first batch.
+  public var previousTime: Timestamp?
+  /// The plans, one a source, in the order of definition.
+  public var plans: [SourcePlan]
+  public init(identity: BatchIdentity, previousTime: Timestamp?, plans: [SourcePlan]) {
+    self.identity = identity
+    self.previousTime = previousTime
+    self.plans = plans
+  }
+  public var number: BatchNumber { identity.number }
+  public var time: Timestamp { identity.time }
+}

@@ -1,0 +1,178 @@
+import Datasets
+import Groundwork
+import JobScheduling
+import SystemInterfaces
+
+/// What a streaming context gets from the one who runs it: the seams, the scheduler, and where text goes.
+public struct StreamingEnvironment: Sendable {
+  public var world: World
+  /// The driver's loop: planning, scheduling and committing happen there.
+  public var loop: any Loop
+  public var scheduler: DAGScheduler
+  /// The job's name; its consumer group and its checkpoint carry it.
+  public var jobName: String
+  /// Where the commit log stands; nil keeps none.
+  public var checkpointDirectory: String?
+  /// Work through what the sources hold at start, in batches, then stop.
+  public var availableNow: Bool
+  /// Settings by name, `sluice.kafka.maxRatePerPartition` and the like.
+  public var settings: [String: String]
+  /// Where `print` goes.
+  public var print: @Sendable (String) -> Void
+  /// A line for the operator of the job.
+  public var log: @Sendable (String) -> Void
+
+  public init(
+    world: World, loop: any Loop, scheduler: DAGScheduler, jobName: String, checkpointDirectory: String? = nil,
+    availableNow: Bool = false, settings: [String: String] = [:],
+    print: @escaping @Sendable (String) -> Void = { _ in }, log: @escaping @Sendable (String) -> Void = { _ in }
+  ) {
+    self.world = world
+    self.loop = loop
+    self.scheduler = scheduler
+    self.jobName = jobName
+    self.checkpointDirectory = checkpointDirectory
+    self.availableNow = availableNow
+    self.settings = settings
+    self.print = print
+    self.log = log
+  }
+}
+
+/// The entry to streaming: sources and outputs are defined on it, then it is started.
+///
+/// Sendable: it is defined by one thread before `start`; from then on only the driver's loop touches it, and calls from
+/// elsewhere are posted there.
+public final class StreamingContext: @unchecked Sendable {
+  /// Runs jobs over datasets.
+  public let sluice: SluiceContext
+  /// How much time one batch covers.
+  public let batchInterval: Duration
+  public let environment: StreamingEnvironment
+
+  /// An operator of the graph.
+  package struct Operator: Sendable {
+    package var label: String
+    package var name: String
+    /// Whether the name was derived, not given: state under such a name is lost when the graph changes before it.
+    package var isDerived: Bool
+  }
+  package private(set) var operators: [Operator] = []
+  package private(set) var streams: [AnyDStream] = []
+  package private(set) var sources: [any StreamSource] = []
+  package private(set) var outputs: [OutputOperation] = []
+  private var problems: [StreamingError] = []
+  private var listeners: [any StreamingListener] = []
+  private var attachments: [ObjectIdentifier: AnyObject] = [:]
+  private var driver: Driver?
+
+  /// - Parameter batchInterval: at least 1 ms, whole milliseconds.
+  /// - Throws: `StreamingError.invalidDefinition` for another interval.
+  public init(sluice: SluiceContext, batchInterval: Duration, environment: StreamingEnvironment) throws(StreamingError) {
+    guard batchInterval >= .milliseconds(1), .milliseconds(batchInterval.inMilliseconds) == batchInterval else {
+      throw .invalidDefinition(
+        "a batch interval of \(batchInterval.text) is not possible: choose whole milliseconds, 1ms or more")
+    }
+    self.sluice = sluice
+    self.batchInterval = batchInterval
+    self.environment = environment
+  }
+
+  // MARK: Definition
+
+  /// A stream of the source's data: `dataset` makes the dataset of a batch from the source's plan.
+  public func inputStream<Element>(
+    _ source: any StreamSource, label: String,
+    dataset: @escaping @Sendable (BatchIdentity, SourcePlan) -> RDD<Element>
+  ) -> DStream<Element> {
+    let index = sources.count
+    sources.append(source)
+    let stream = DStream<Element>(self, label: label, parents: []) { frame in
+      dataset(frame.identity, frame.plans[index])
+    }
+    return add(stream)
+  }
+
+  /// The elements of several streams of the same type.
+  public func union<Element>(_ streams: [DStream<Element>]) -> DStream<Element> {
+    DStream<Element>(self, label: "union", parents: streams) { [sluice] frame in
+      let parts = streams.compactMap { $0.dataset(frame) }
+      return parts.isEmpty ? nil : sluice.union(parts)
+    }
+  }
+
+  /// Adds a listener; it hears of everything from the start on.
+  public func addStreamingListener(_ listener: any StreamingListener) { listeners.append(listener) }
+
+  /// One object of a type that belongs to this context, made at the first call: what extensions of the context share.
+  package func attachment<T: AnyObject>(_ type: T.Type, make: () throws -> T) rethrows -> T {
+    if let object = attachments[ObjectIdentifier(type)] { return unsafeDowncast(object, to: type) }
+    let object = try make()
+    attachments[ObjectIdentifier(type)] = object
+    return object
+  }
+
+  /// Notes what is wrong with the definition; `start` fails with the first of these.
+  package func note(_ problem: StreamingError) { problems.append(problem) }
+
+  private func add<Element>(_ stream: DStream<Element>) -> DStream<Element> { stream }
+
+  func register(operator label: String) -> Int {
+    if driver != nil { note(.alreadyStarted) }
+    let number = operators.count { $0.label == label } + 1
+    operators.append(Operator(label: label, name: "\(label)-\(number)", isDerived: true))
+    return operators.count - 1
+  }
+
+  func register(stream: AnyDStream) { streams.append(stream) }
+
+  func rename(operator index: Int, to name: String) {
+    if operators.contains(where: { $0.name == name && !$0.isDerived }) {
+      note(.invalidDefinition("two operators are named \(name): names are unique in a job, because state is found by them"))
+    }
+    operators[index].name = name
+    operators[index].isDerived = false
+  }
+
+  package func addOutput(label: String, action: @escaping @Sendable (BatchFrame) throws -> Void) {
+    addOutput(label, .action(action))
+  }
+
+  package func addOutput(label: String, sink: any Sink, job: @escaping @Sendable (BatchFrame) -> SinkJob?) {
+    addOutput(label, .sink(sink, job))
+  }
+
+  private func addOutput(_ label: String, _ kind: OutputOperation.Kind) {
+    if driver != nil { note(.alreadyStarted) }
+    let number = outputs.count { $0.name.hasPrefix("\(label)-") } + 1
+    outputs.append(OutputOperation(name: "\(label)-\(number)", kind: kind))
+  }
+
+  // MARK: Life
+
+  /// Starts the job: sources begin to read, and batches run from the next tick on.
+  /// - Parameter terminated: called on the driver's loop when the job has ended, with the error that ended it.
+  /// - Throws: what is wrong with the definition.
+  public func start(terminated: @escaping @Sendable ((any Error)?) -> Void) throws(StreamingError) {
+    if driver != nil { throw .alreadyStarted }
+    if let problem = problems.first { throw problem }
+    if outputs.isEmpty { throw .noOutputOperation }
+    let driver = Driver(self, listeners: listeners, terminated: terminated)
+    self.driver = driver
+    environment.loop.post { driver.start() }
+  }
+
+  /// Stops the job: gracefully, the batch that runs is finished and committed, and no further one begins. Callable from
+  /// anywhere, also before the first batch.
+  public func stop(gracefully: Bool = true) {
+    environment.loop.post { [self] in driver?.stop(gracefully: gracefully) }
+  }
+
+  /// Works through what the sources hold at this moment, then stops. Callable from anywhere.
+  public func stopAtPresentEnd() {
+    environment.loop.post { [self] in driver?.stopAtPresentEnd() }
+  }
+
+  /// A setting by its full name.
+  public func setting(_ name: String) -> String? { environment.settings[name] }
+}

@@ -1,0 +1,36 @@
+import Groundwork
+
+/// Why a streaming job cannot be defined, started or carried on.
+public enum StreamingError: DiagnosableError {
+  /// The definition asks for what cannot be; the text says what, and what to write instead.
+  case invalidDefinition(String)
+  /// A context that was started cannot be changed or started again.
+  case alreadyStarted
+  case noOutputOperation
+  case stoppedBeforeReady(String)
+  case batchFailed(batch: BatchNumber, output: String, reason: String)
+  case checkpoint(String)
+
+  public var fault: Fault {
+    switch self {
+    case .invalidDefinition, .alreadyStarted, .noOutputOperation, .checkpoint: .user
+    case .stoppedBeforeReady: .peer
+    case .batchFailed: .machine
+    }
+  }
+  public var isRetriable: Bool { if case .batchFailed = self { true } else { false } }
+  public var leavesUsable: Bool { false }
+
+  public var description: String {
+    switch self {
+    case .invalidDefinition(let text): text
+    case .alreadyStarted: "the streaming context was started already: define everything before start, and start once"
+    case .noOutputOperation:
+      "the job has no output operation, so nothing would be computed: add print(), foreachRDD, saveAsTextFiles or "
+        + "saveToTopic"
+    case .stoppedBeforeReady(let reason): "the job could not start: \(reason)"
+    case .batchFailed(let batch, let output, let reason): "batch \(batch) failed in \(output): \(reason)"
+    case .checkpoint(let text): text
+    }
+  }
+}
