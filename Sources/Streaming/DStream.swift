@@ -20,6 +20,7 @@ public class AnyDStream: @unchecked Sendable {
     self.label = label
     self.parents = parents
     operatorIndex = context.register(operator: label)
+    context.register(stream: self)
   }
 
   /// The operator's name: as given by `named`, else derived from its kind and place.

@@ -49,6 +49,7 @@ public final class QueueSource<Element: Sendable>: StreamSource, @unchecked Send
     allowed = queue.withLock { $0.count }
     then(nil)
   }
+  public var hasData: Bool { !isExhausted && queue.withLock { $0.contains { !$0.isEmpty } } }
   public var isExhausted: Bool { isLimited && allowed == 0 }
   public var lag: SourceLag { SourceLag(records: Int64(queue.withLock { $0.reduce(0) { $0 + $1.count } })) }
   public func stop(then: @escaping @Sendable () -> Void) { then() }

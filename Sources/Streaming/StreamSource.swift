@@ -38,6 +38,8 @@ public protocol StreamSource: AnyObject, Sendable {
   func start(_ environment: SourceEnvironment, ready: @escaping @Sendable (Result<Void, any Error>) -> Void)
   /// What is here for the next batch. No request goes out: it decides over data that has arrived.
   func plan(_ batch: BatchIdentity, interval: Duration) -> SourcePlan
+  /// Whether a plan made now would hold records.
+  var hasData: Bool { get }
   /// The batch's output is committed: store how far it came. `then` is called when that is done.
   func commit(_ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable ((any Error)?) -> Void)
   /// Data of this batch and before is not needed any more: neither for retries nor for windows.

@@ -87,10 +87,9 @@ public final class StreamingContext: @unchecked Sendable {
   ) -> DStream<Element> {
     let index = sources.count
     sources.append(source)
-    let stream = DStream<Element>(self, label: label, parents: []) { frame in
+    return DStream<Element>(self, label: label, parents: []) { frame in
       dataset(frame.identity, frame.plans[index])
     }
-    return add(stream)
   }
 
   /// The elements of several streams of the same type.
@@ -114,8 +113,6 @@ public final class StreamingContext: @unchecked Sendable {
 
   /// Notes what is wrong with the definition; `start` fails with the first of these.
   package func note(_ problem: StreamingError) { problems.append(problem) }
-
-  private func add<Element>(_ stream: DStream<Element>) -> DStream<Element> { stream }
 
   func register(operator label: String) -> Int {
     if driver != nil { note(.alreadyStarted) }

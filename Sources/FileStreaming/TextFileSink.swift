@@ -1,0 +1,155 @@
+import Datasets
+import Groundwork
+import Streaming
+import SystemInterfaces
+
+/// Writes each batch into a folder of its own, `PREFIX-TIME[.SUFFIX]`, one part file a partition and `_SUCCESS` when all
+/// are there; the names are Spark's.
+///
+/// A task writes an attempt file under a name that nobody reads; the commit renames those that count. A batch that runs
+/// again under the same number and time replaces its folder's files. Batches without records make no folder.
+///
+/// Sendable: its properties are constant.
+public final class TextFileSink: Sink {
+  private let files: any FileStore
+  /// The folder that holds the batch folders.
+  private let parent: String
+  /// The first part of a batch folder's name.
+  private let stem: String
+  private let suffix: String
+  private let log: @Sendable (String) -> Void
+
+  /// - Parameters:
+  ///   - prefix: a path whose last component begins every batch folder's name.
+  ///   - suffix: after a dot, the end of every batch folder's name; empty for none.
+  /// - Throws: where the folder cannot be made or written.
+  public init(
+    prefix: String, suffix: String, files: any FileStore, log: @escaping @Sendable (String) -> Void
+  ) throws(FileError) {
+    self.files = files
+    self.suffix = suffix
+    self.log = log
+    if let slash = prefix.lastIndex(of: "/") {
+      parent = slash == prefix.startIndex ? "/" : String(prefix[..<slash])
+      stem = String(prefix[prefix.index(after: slash)...])
+    } else {
+      parent = "."
+      stem = prefix
+    }
+    // An attempt folder left by a process that died holds nothing that counts; making it shows that the place is writable.
+    try files.removeTree(attemptFolder)
+    try files.createDirectories(attemptFolder)
+  }
+
+  private var attemptFolder: String { "\(parent)/_temporary-\(stem)" }
+
+  public var name: String { "files \(parent)/\(stem)-*" }
+  public var guarantee: OutputGuarantee {
+    OutputGuarantee(
+      .atLeastOnce, reason: "offsets are committed after the files; a batch repeated after a crash gets a folder again")
+  }
+
+  /// The folder of a batch.
+  public func folder(of batch: BatchIdentity) -> String {
+    "\(parent)/\(stem)-\(batch.time.milliseconds)" + (suffix.isEmpty ? "" : ".\(suffix)")
+  }
+
+  public func lastCommitted(then: @escaping @Sendable (Result<BatchNumber?, any Error>) -> Void) { then(.success(nil)) }
+
+  /// Begins an attempt file for a task.
+  func attempt(_ task: TaskContext) throws(FileError) -> AttemptFile {
+    let name = "batch-\(task.batch.number)-part-\(task.partition)-attempt-\(task.attempt)"
+    return try AttemptFile("\(attemptFolder)/\(name)", partition: task.partition, files: files)
+  }
+
+  private struct Prepared: PreparedOutput {
+    var batch: BatchIdentity
+    var parts: [AttemptFile.Written]
+  }
+
+  public func prepare(
+    _ batch: BatchIdentity, _ outputs: [TaskOutput],
+    then: @escaping @Sendable (Result<any PreparedOutput, any Error>) -> Void
+  ) {
+    then(.success(Prepared(batch: batch, parts: outputs.compactMap { $0.payload as? AttemptFile.Written })))
+  }
+
+  public func commit(_ prepared: any PreparedOutput, then: @escaping @Sendable ((any Error)?) -> Void) {
+    guard let prepared = prepared as? Prepared, !prepared.parts.isEmpty else { return then(nil) }
+    let folder = folder(of: prepared.batch)
+    do {
+      try files.createDirectories(folder)
+      for part in prepared.parts {
+        let digits = String(part.partition)
+        let number = String(repeating: "0", count: max(0, 5 - digits.count)) + digits
+        let final = "\(folder)/part-\(number)"
+        // Called again after a failure, some are in place already.
+        if try files.attributes(part.path) != nil { try files.rename(part.path, to: final) }
+      }
+      _ = try files.open("\(folder)/_SUCCESS", .create)
+      then(nil)
+    } catch {
+      then(error)
+    }
+  }
+
+  public func abort(_ prepared: any PreparedOutput) {
+    guard let prepared = prepared as? Prepared else { return }
+    for part in prepared.parts { remove(part) }
+  }
+
+  public func discard(_ output: TaskOutput) {
+    if let part = output.payload as? AttemptFile.Written { remove(part) }
+  }
+
+  private func remove(_ part: AttemptFile.Written) {
+    do throws(FileError) { try files.removeFile(part.path) } catch {
+      if error.code != .notFound { log("\(error)") }
+    }
+  }
+}
+
+/// A file that one task attempt writes, through a buffer.
+struct AttemptFile: ~Copyable {
+  /// A finished attempt file.
+  struct Written: Sendable {
+    var path: String
+    var partition: Int
+  }
+
+  /// Bytes gathered before they are written.
+  private static let bufferSize = 1 << 20
+
+  private let path: String
+  private let partition: Int
+  private let file: any File
+  private var buffer = ByteWriter(capacity: bufferSize + 4096)
+  private var written: Int64 = 0
+  private var records = 0
+
+  init(_ path: String, partition: Int, files: any FileStore) throws(FileError) {
+    self.path = path
+    self.partition = partition
+    file = try files.open(path, .create)
+  }
+
+  /// Appends one record by `encode`.
+  mutating func append(_ encode: (inout ByteWriter) throws -> Void) throws {
+    try encode(&buffer)
+    records += 1
+    if buffer.count >= AttemptFile.bufferSize { try flush() }
+  }
+
+  private mutating func flush() throws(FileError) {
+    let bytes = buffer.copyBytes()
+    try file.write(at: written, bytes)
+    written += Int64(bytes.count)
+    buffer.removeAll()
+  }
+
+  /// Writes what is left.
+  consuming func finish() throws(FileError) -> TaskOutput {
+    try flush()
+    return TaskOutput(records: records, bytes: Int(written), payload: Written(path: path, partition: partition))
+  }
+}
