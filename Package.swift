@@ -59,7 +59,8 @@ let package = Package(
     library("Streaming", ["JobScheduling", "Datasets", "Journals", "Codecs", "SystemInterfaces", "Groundwork"]),
     // Floor 5
     library(
-      "KafkaStreaming", ["Streaming", "Datasets", "KafkaClients", "KafkaProtocol", "SystemInterfaces", "Groundwork"],
+      "KafkaStreaming",
+      ["Streaming", "Datasets", "KafkaClients", "KafkaProtocol", "Codecs", "SystemInterfaces", "Groundwork"],
       lifetimes),
     library("FileStreaming", ["Streaming", "Datasets", "Journals", "Codecs", "SystemInterfaces", "Groundwork"]),
     // Side: the live seams.

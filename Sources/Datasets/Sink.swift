@@ -23,6 +23,8 @@ public protocol Sink: AnyObject, Sendable {
   var name: String { get }
   /// What is promised for what goes here.
   var guarantee: OutputGuarantee { get }
+  /// Gets ready, once, before the first batch; `then` hears why it cannot.
+  func open(then: @escaping @Sendable ((any Error)?) -> Void)
   /// The number of the last batch whose commit is known to this sink, nil where it keeps none.
   func lastCommitted(then: @escaping @Sendable (Result<BatchNumber?, any Error>) -> Void)
   /// Makes the batch's output durable or holds it; nobody sees it yet. `outputs` are in the order of the partitions.
@@ -35,6 +37,10 @@ public protocol Sink: AnyObject, Sendable {
   func abort(_ prepared: any PreparedOutput)
   /// Drops what an attempt left that lost against another, or whose batch failed.
   func discard(_ output: TaskOutput)
+}
+
+extension Sink {
+  public func open(then: @escaping @Sendable ((any Error)?) -> Void) { then(nil) }
 }
 
 /// What a sink keeps between `prepare` and `commit`.

@@ -145,7 +145,7 @@ extension Bytes: RandomAccessCollection {
   }
 }
 
-extension Bytes: ExpressibleByStringLiteral {
+extension Bytes: ExpressibleByStringLiteral, ExpressibleByStringInterpolation {
   public init(stringLiteral value: String) { self.init(value) }
 }
 

@@ -65,7 +65,28 @@ final class Driver: @unchecked Sendable {
     guard !context.sources.isEmpty else {
       return finish(StreamingError.invalidDefinition("the job has no input: add a stream of topics or a queue"))
     }
-    reportGuarantees()
+    openSinks { [self] in
+      reportGuarantees()
+      startSources()
+    }
+  }
+
+  private func openSinks(then: @escaping @Sendable () -> Void) {
+    let sinks = context.outputs.compactMap { output in
+      if case .sink(let sink, _) = output.kind { sink } else { nil as (any Sink)? }
+    }
+    if sinks.isEmpty { return then() }
+    let pending = Countdown(sinks.count)
+    for sink in sinks {
+      sink.open { [self] error in
+        if let error { return fail(error) }
+        if pending.countDown() { then() }
+      }
+    }
+  }
+
+  private func startSources() {
+    guard phase == .starting else { return }
     let pending = Countdown(context.sources.count)
     let sourceEnvironment = SourceEnvironment(
       fail: { [self] error in environment.loop.post { [self] in fail(error) } },
