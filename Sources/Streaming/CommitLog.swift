@@ -1,3 +1,4 @@
+import Datasets
 import Groundwork
 import Journals
 import SystemInterfaces

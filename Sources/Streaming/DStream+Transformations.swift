@@ -41,12 +41,13 @@ extension DStream {
     context.union([self, other])
   }
 
-  /// Each batch's dataset transformed by any dataset operation. `transform` runs on the driver, once a batch.
+  /// Each batch's dataset transformed by any dataset operation. `transform` runs on the driver, once a batch; the time is
+  /// the batch's, or the end of the window where the stream is one of windows.
   public func transform<Output>(
     _ transform: @escaping @Sendable (RDD<Element>, Timestamp) -> RDD<Output>
   ) -> DStream<Output> {
     DStream<Output>(context, label: "transform", parents: [self]) { [self] frame in
-      dataset(frame).map { transform($0, frame.time) }
+      dataset(frame).map { transform($0, time(frame)) }
     }
   }
 

@@ -63,7 +63,7 @@ extension DStream {
   public func window(_ length: Duration, slide: Duration? = nil) -> DStream<Element> {
     let spec = WindowSpec(context, operator: "window", length: length, slide: slide)
     remember(length + spec.slide + context.batchInterval)
-    return DStream<Element>(context, label: "window", parents: [self]) { [self] frame in
+    return DStream<Element>(context, label: "window", parents: [self], windowEnd: { spec.end($0) }) { [self] frame in
       _ = dataset(frame)
       guard let end = spec.end(frame) else { return nil }
       let parts = datasets(
@@ -91,7 +91,9 @@ extension DStream {
     }
     reduced.keep(for: spec)
     let panes = PaneStore<(Key, Value)>()
-    return DStream<(Key, Value)>(context, label: "reduceByKeyAndWindow", parents: [reduced]) { [context] frame in
+    return DStream<(Key, Value)>(
+      context, label: "reduceByKeyAndWindow", parents: [reduced], windowEnd: { spec.end($0) }
+    ) { [context] frame in
       _ = reduced.dataset(frame)
       guard let end = spec.end(frame) else { return nil }
       let parts = panes.update(spec, windowEnd: end) { start, end in

@@ -26,6 +26,9 @@ public class AnyDStream: @unchecked Sendable {
   /// The operator's name: as given by `named`, else derived from its kind and place.
   public var name: String { context.operators[operatorIndex].name }
 
+  /// The time that the stream's dataset of this batch stands for: the batch's, or for windows the end of the window.
+  public func time(_ frame: BatchFrame) -> Timestamp { parents.first?.time(frame) ?? frame.time }
+
   package func remember(_ duration: Duration) { rememberDuration = max(rememberDuration, duration) }
 
   /// Drops datasets of batches whose time is at or before `time`, as far as no window needs them.
@@ -42,17 +45,23 @@ public final class DStream<Element>: AnyDStream, @unchecked Sendable {
   public typealias Generate = @Sendable (BatchFrame) -> RDD<Element>?
 
   private let generate: Generate
+  private let windowEnd: (@Sendable (BatchFrame) -> Timestamp?)?
   private var remembered: [(frame: BatchIdentity, dataset: RDD<Element>?)] = []
 
   /// - Parameters:
   ///   - label: what the operator does, for people.
+  ///   - windowEnd: for windows, the end of the one that is due with a batch.
   ///   - generate: called at most once a batch, on the driver's loop.
   public init(
-    _ context: StreamingContext, label: String, parents: [AnyDStream], generate: @escaping Generate
+    _ context: StreamingContext, label: String, parents: [AnyDStream],
+    windowEnd: (@Sendable (BatchFrame) -> Timestamp?)? = nil, generate: @escaping Generate
   ) {
     self.generate = generate
+    self.windowEnd = windowEnd
     super.init(context, label: label, parents: parents)
   }
+
+  public override func time(_ frame: BatchFrame) -> Timestamp { windowEnd?(frame) ?? super.time(frame) }
 
   /// The dataset of the batch; the same object however often it is asked for. On the driver's loop.
   public func dataset(_ frame: BatchFrame) -> RDD<Element>? {

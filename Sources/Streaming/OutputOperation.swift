@@ -26,11 +26,12 @@ public struct SinkJob: Sendable {
 }
 
 extension DStream {
-  /// Calls `body` with each batch's dataset and time, on the driver. What it does outside is repeated when a batch is:
+  /// Calls `body` with each batch's dataset and time (for windows the window's end), on the
+  /// driver. What it does outside is repeated when a batch is:
   /// at-least-once.
   public func foreachRDD(_ body: @escaping @Sendable (RDD<Element>, Timestamp) throws -> Void) {
     context.addOutput(label: "foreachRDD") { [self] frame in
-      if let dataset = dataset(frame) { try body(dataset, frame.time) }
+      if let dataset = dataset(frame) { try body(dataset, time(frame)) }
     }
   }
 
@@ -60,7 +61,7 @@ extension DStream where Element: Sendable {
     context.addOutput(label: "print") { [self] frame in
       guard let dataset = dataset(frame) else { return }
       let first = try dataset.take(count + 1)
-      var text = "-------------------------------------------\nTime: \(frame.time.milliseconds) ms\n"
+      var text = "-------------------------------------------\nTime: \(time(frame).milliseconds) ms\n"
       text += "-------------------------------------------\n"
       for element in first.prefix(count) { text += "\(element)\n" }
       if first.count > count { text += "...\n" }

@@ -63,6 +63,7 @@ public final class StreamingContext: @unchecked Sendable {
   package private(set) var outputs: [OutputOperation] = []
   private var problems: [StreamingError] = []
   private var listeners: [any StreamingListener] = []
+  private var endings: [@Sendable () -> Void] = []
   private var attachments: [ObjectIdentifier: AnyObject] = [:]
   private var driver: Driver?
 
@@ -102,6 +103,9 @@ public final class StreamingContext: @unchecked Sendable {
 
   /// Adds a listener; it hears of everything from the start on.
   public func addStreamingListener(_ listener: any StreamingListener) { listeners.append(listener) }
+
+  /// Calls `body` on the driver's loop when the job has ended without an error, before anybody else hears of it.
+  public func atEnd(_ body: @escaping @Sendable () -> Void) { endings.append(body) }
 
   /// One object of a type that belongs to this context, made at the first call: what extensions of the context share.
   package func attachment<T: AnyObject>(_ type: T.Type, make: () throws -> T) rethrows -> T {
@@ -154,7 +158,11 @@ public final class StreamingContext: @unchecked Sendable {
     if driver != nil { throw .alreadyStarted }
     if let problem = problems.first { throw problem }
     if outputs.isEmpty { throw .noOutputOperation }
-    let driver = Driver(self, listeners: listeners, terminated: terminated)
+    let endings = endings
+    let driver = Driver(self, listeners: listeners) { error in
+      if error == nil { for ending in endings { ending() } }
+      terminated(error)
+    }
     self.driver = driver
     environment.loop.post { driver.start() }
   }
