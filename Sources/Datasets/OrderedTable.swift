@@ -130,7 +130,8 @@ public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
   }
 
   /// Combines `value` into the key's entry, or makes it the entry.
-  @inlinable public mutating func merge(_ key: Key, _ value: Value, _ combine: (Value, Value) throws -> Value) rethrows {
+  @inlinable public mutating func merge(_ key: Key, _ value: Value, _ combine: (Value, Value) throws -> Value) rethrows
+  {
     let (index, isNew) = entry(key, value)
     if !isNew { values[index] = try combine(values[index], value) }
   }

@@ -13,10 +13,10 @@ extension RDD {
   @inlinable public func reduceByKey<Key: Hashable & Sendable, Value>(
     _ partitioner: Partitioner<Key>, _ combine: @escaping @Sendable (Value, Value) throws -> Value
   ) -> RDD<(Key, Value)> where Element == (Key, Value) {
-    let parent = compute
-    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) { partition, task in
+    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) {
+      [self] partition, task in
       var table = OrderedTable<Key, Value>()
-      try parent(partition, task) { view in
+      try compute(partition, task) { view in
         for index in 0..<view.count {
           let (entry, isNew) = table.entry(view[index].0, view[index].1)
           if !isNew { table[entry] = try combine(table[entry], view[index].1) }
@@ -24,17 +24,17 @@ extension RDD {
       }
       return table.blocks(partitioner)
     }
-    return RDD<(Key, Value)>.merging(shuffle, context, label: "reduceByKey", combine)
+    return RDD<(Key, Value)>.merging(shuffle, context, partitioner, label: "reduceByKey", combine)
   }
 
   /// How often each element occurs.
   @inlinable public func counted(partitions: Int? = nil) -> RDD<(Element, Int)>
   where Element: Hashable & Sendable {
-    let parent = compute
     let partitioner = Partitioner<Element>.hash(partitions ?? context.defaultParallelism)
-    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) { partition, task in
+    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) {
+      [self] partition, task in
       var table = OrderedTable<Element, Int>()
-      try parent(partition, task) { view in
+      try compute(partition, task) { view in
         for index in 0..<view.count {
           let (entry, isNew) = table.entry(view[index], 1)
           if !isNew { table[entry] &+= 1 }
@@ -42,18 +42,18 @@ extension RDD {
       }
       return table.blocks(partitioner)
     }
-    return RDD<(Element, Int)>.merging(shuffle, context, label: "countByValue") { $0 + $1 }
+    return RDD<(Element, Int)>.merging(shuffle, context, partitioner, label: "countByValue") { $0 + $1 }
   }
 
   /// All values of each key, in the order of the partitions and within them.
   @inlinable public func groupByKey<Key: Hashable & Sendable, Value>(
     partitions: Int? = nil
   ) -> RDD<(Key, [Value])> where Element == (Key, Value) {
-    let parent = compute
     let partitioner = Partitioner<Key>.hash(partitions ?? context.defaultParallelism)
-    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) { partition, task in
+    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) {
+      [self] partition, task in
       var table = OrderedTable<Key, [Value]>()
-      try parent(partition, task) { view in
+      try compute(partition, task) { view in
         for index in 0..<view.count {
           let (entry, _) = table.entry(view[index].0, [])
           table[entry].append(detached(view[index].1))
@@ -61,14 +61,14 @@ extension RDD {
       }
       return table.blocks(partitioner)
     }
-    return RDD<(Key, [Value])>.merging(shuffle, context, label: "groupByKey") { $0 + $1 }
+    return RDD<(Key, [Value])>.merging(shuffle, context, partitioner, label: "groupByKey") { $0 + $1 }
   }
 
   /// Each value transformed; keys and partitions stay.
   @inlinable public func mapValues<Key, Value, Output>(
     _ transform: @escaping @Sendable (Value) throws -> Output
   ) -> RDD<(Key, Output)> where Element == (Key, Value) {
-    apply(.map { ($0.0, try transform($0.1)) }, label: "mapValues")
+    apply(.map { ($0.0, try transform($0.1)) }, label: "mapValues", keepsPartitioning: true)
   }
 
   /// Each value replaced by the elements of what it gives, each with the key.
@@ -80,7 +80,7 @@ extension RDD {
         for index in 0..<view.count {
           for element in try transform(view[index].1) { output.append((view[index].0, element)) }
         }
-      }, label: "flatMapValues")
+      }, label: "flatMapValues", keepsPartitioning: true)
   }
 
   /// The keys.
@@ -101,24 +101,25 @@ extension RDD {
       .compactMap { pair in
         guard let other = table[pair.0] else { return nil }
         return (pair.0, (pair.1, other))
-      }, label: "join")
+      }, label: "join", keepsPartitioning: true)
   }
 
   /// All pairs, with the table's value where the key stands there; no shuffle.
   @inlinable public func leftOuterJoin<Key: Hashable & Sendable, Value, Other: Sendable>(
     _ table: [Key: Other]
   ) -> RDD<(Key, (Value, Other?))> where Element == (Key, Value) {
-    apply(.map { ($0.0, ($0.1, table[$0.0])) }, label: "leftOuterJoin")
+    apply(.map { ($0.0, ($0.1, table[$0.0])) }, label: "leftOuterJoin", keepsPartitioning: true)
   }
 
   /// The reduce side of a shuffle whose map side combined: entries of equal keys combined in the order of the map
   /// partitions.
   @inlinable public static func merging<Key: Hashable & Sendable, Value>(
-    _ shuffle: ShuffleDependency, _ context: SluiceContext, label: String,
+    _ shuffle: ShuffleDependency, _ context: SluiceContext, _ partitioner: Partitioner<Key>, label: String,
     _ combine: @escaping @Sendable (Value, Value) throws -> Value
   ) -> RDD where Element == (Key, Value) {
     RDD(
-      context, label: label, partitionCount: shuffle.reducePartitions, dependencies: [.shuffle(shuffle)]
+      context, label: label, partitionCount: shuffle.reducePartitions, dependencies: [.shuffle(shuffle)],
+      partitioning: partitioner.identity
     ) { partition, _, emit in
       let blocks = try shuffle.output.blocks(forReduce: partition)
       if blocks.count == 1 {

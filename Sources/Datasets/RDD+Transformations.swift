@@ -20,19 +20,18 @@ extension RDD {
 
   /// The elements that satisfy the condition.
   @inlinable public func filter(_ isIncluded: @escaping @Sendable (Element) throws -> Bool) -> RDD<Element> {
-    apply(.filter(isIncluded), label: "filter")
+    apply(.filter(isIncluded), label: "filter", keepsPartitioning: true)
   }
 
   /// Each partition transformed as a whole: `transform` gets all its elements as an array, and its task.
-  public func mapPartitions<Output>(
+  @inlinable public func mapPartitions<Output>(
     _ transform: @escaping @Sendable ([Element], TaskContext) throws -> [Output]
   ) -> RDD<Output> {
-    let parent = compute
-    return RDD<Output>(
+    RDD<Output>(
       context, label: "mapPartitions", partitionCount: partitionCount, dependencies: [.narrow(self)]
-    ) { partition, task, emit in
+    ) { [self] partition, task, emit in
       var elements: [Element] = []
-      try parent(partition, task) { elements.append(contentsOf: $0) }
+      try compute(partition, task) { elements.append(contentsOf: $0) }
       let output = try transform(elements, task)
       if !output.isEmpty { try output.withUnsafeBufferPointer { try emit($0) } }
     }

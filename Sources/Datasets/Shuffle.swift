@@ -57,6 +57,9 @@ public final class ShuffleOutput: Sendable {
     state.withLock { state in state.missing == 0 ? [] : state.blocks.indices.filter { state.blocks[$0] == nil } }
   }
 
+  /// Whether every map partition's output is there.
+  public var isComplete: Bool { state.withLock { $0.missing == 0 } }
+
   /// Keeps the blocks of the first attempt of a map task that succeeds; later ones change nothing.
   public func store(_ blocks: [ShuffleBlock?], ofMap partition: Int) {
     state.withLock { state in
@@ -98,4 +101,6 @@ public final class ShuffleOutput: Sendable {
 }
 
 /// A reduce task found that a parent's output is gone: the scheduler runs the parent's missing tasks again.
-public struct ShuffleOutputMissing: Error, Sendable {}
+public struct ShuffleOutputMissing: Error, Sendable {
+  public init() {}
+}

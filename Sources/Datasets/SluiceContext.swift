@@ -7,11 +7,15 @@ public final class SluiceContext: Sendable {
   public let runner: any JobRunner
   /// The number of partitions that shuffles use where none is given.
   public let defaultParallelism: Int
+  /// Where persisted datasets are kept.
+  public let blocks: BlockStore
 
-  public init(runner: any JobRunner, defaultParallelism: Int) {
+  /// - Parameter blocks: where persisted datasets are kept; 256 MiB where nil.
+  public init(runner: any JobRunner, defaultParallelism: Int, blocks: BlockStore? = nil) {
     precondition(defaultParallelism > 0)
     self.runner = runner
     self.defaultParallelism = defaultParallelism
+    self.blocks = blocks ?? BlockStore(capacity: 256 << 20)
   }
 
   /// A dataset of elements in memory, cut into `partitionCount` parts of equal size, in order.

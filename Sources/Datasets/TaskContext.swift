@@ -6,7 +6,7 @@ import Groundwork
 public final class TaskContext {
   /// The batch, and its time; number 0 and the submission's time outside of a stream.
   public let batch: BatchIdentity
-  /// The stage's number within the job's run.
+  /// The stage's number within its scheduler, for people.
   public let stage: Int
   /// The partition of the stage that this task computes.
   public let partition: Int
@@ -22,14 +22,20 @@ public final class TaskContext {
   public var recordsRead = 0
   public var recordsWritten = 0
 
-  public init(batch: BatchIdentity, stage: Int, partition: Int, attempt: Int, locals: ExecutorLocals) {
+  /// - Parameter seed: what the stage's random numbers are drawn from, beside the batch and the partition: the same in
+  ///   every replay; the stage's number where nil.
+  public init(
+    batch: BatchIdentity, stage: Int, partition: Int, attempt: Int, locals: ExecutorLocals,
+    seed stageSeed: UInt64? = nil
+  ) {
     self.batch = batch
     self.stage = stage
     self.partition = partition
     self.attempt = attempt
     self.locals = locals
     var seed = SeededRandom(seed: UInt64(bitPattern: batch.number.rawValue))
-    random = SeededRandom(seed: seed.next() ^ UInt64(stage) << 32 ^ UInt64(partition))
+    let stageSeed = stageSeed ?? UInt64(truncatingIfNeeded: stage) << 32
+    random = SeededRandom(seed: Hash64.fold(seed.next() ^ stageSeed, UInt64(truncatingIfNeeded: partition) &+ 1))
   }
 
   /// A random number that a replay of the batch draws again.

@@ -1,0 +1,65 @@
+import Datasets
+import Groundwork
+
+/// Why a job did not give its results.
+public struct JobFailure: DiagnosableError {
+  public enum Reason: Sendable {
+    /// A task failed as often as it may; `last` is its last error.
+    case taskFailed(stage: StageID, operation: String, partition: Int, attempts: Int, last: any Error)
+    /// A partition was asked for that the dataset does not have.
+    case noSuchPartition(Int, count: Int)
+    /// `cancel` was called; the text says why.
+    case cancelled(String)
+    /// The scheduler, or the loop it lives on, was stopped.
+    case stopped
+    /// An action was called from elsewhere than the driver's loop: inside a task, or on another thread.
+    case notOnTheLoop
+  }
+  public var reason: Reason
+  public var label: String
+  public var batch: BatchIdentity
+
+  public init(_ reason: Reason, label: String, batch: BatchIdentity) {
+    self.reason = reason
+    self.label = label
+    self.batch = batch
+  }
+
+  public var fault: Fault {
+    switch reason {
+    case .taskFailed(_, _, _, _, let last): (last as? any DiagnosableError)?.fault ?? .user
+    case .noSuchPartition, .notOnTheLoop, .cancelled, .stopped: .user
+    }
+  }
+
+  public var isRetriable: Bool {
+    if case .taskFailed(_, _, _, _, let last) = reason { return (last as? any DiagnosableError)?.isRetriable ?? false }
+    return false
+  }
+
+  public var leavesUsable: Bool {
+    if case .stopped = reason { return false }
+    return true
+  }
+
+  public var description: String {
+    let job = batch.number.rawValue == 0 ? "job '\(label)'" : "job '\(label)' of batch \(batch.number)"
+    switch reason {
+    case .taskFailed(let stage, let operation, let partition, let attempts, let last):
+      return "\(job) failed: partition \(partition) of stage \(stage) (\(operation)) failed \(attempts) times; "
+        + "the last error: \(last)"
+    case .noSuchPartition(let partition, let count):
+      return "\(job) asks for partition \(partition), but its dataset has \(count), numbered from 0"
+    case .cancelled(let why): return "\(job) was cancelled: \(why)"
+    case .stopped: return "\(job) cannot run: the context was stopped; make a new one"
+    case .notOnTheLoop:
+      return "\(job) was started from inside a task or another thread: "
+        + "actions such as collect() and count() run in the driver, call them in foreachRDD or main"
+    }
+  }
+}
+
+/// What a task's input or its parents' output did too often to go on.
+struct RepeatedLoss: Error, CustomStringConvertible {
+  var description: String
+}

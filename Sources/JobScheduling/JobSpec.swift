@@ -1,0 +1,101 @@
+import Datasets
+import Groundwork
+
+/// A job: what to compute of a dataset, and who hears of it.
+public struct JobSpec: Sendable {
+  public typealias Work = @Sendable (_ partition: Int, _ task: TaskContext) throws -> any Sendable
+
+  /// The dataset whose partitions are computed.
+  public var dataset: AnyRDD
+  /// Which partitions, each once; results come in this order.
+  public var partitions: [Int]
+  /// What a task of the last stage does.
+  public var work: Work
+  public var batch: BatchIdentity
+  /// The number of the output operation within the batch; random numbers of tasks are drawn from it, so that a replay
+  /// draws the same.
+  public var operation: Int
+  /// For people: `save delays`, `collect`.
+  public var label: String
+  /// Called on the loop with each result that nobody will use: its job failed or was cancelled meanwhile.
+  public var onDiscard: (@Sendable (_ result: any Sendable) -> Void)?
+  /// Called once on the loop, never inside a call to the scheduler.
+  public var onComplete: @Sendable (JobEnd) -> Void
+
+  public init(
+    dataset: AnyRDD, partitions: [Int]? = nil, batch: BatchIdentity, operation: Int = 0, label: String,
+    onDiscard: (@Sendable (_ result: any Sendable) -> Void)? = nil, work: @escaping Work,
+    onComplete: @escaping @Sendable (JobEnd) -> Void
+  ) {
+    self.dataset = dataset
+    self.partitions = partitions ?? Array(0..<dataset.partitionCount)
+    self.work = work
+    self.batch = batch
+    self.operation = operation
+    self.label = label
+    self.onDiscard = onDiscard
+    self.onComplete = onComplete
+  }
+}
+
+/// How a job ended.
+public struct JobEnd: Sendable {
+  public var job: JobID
+  public var label: String
+  public var batch: BatchIdentity
+  /// The results in the order of `JobSpec.partitions`.
+  public var outcome: Result<[any Sendable], JobFailure>
+  public var metrics: JobMetrics
+}
+
+/// What a job did. Records and counters are those of the successful attempt of each task, once.
+public struct JobMetrics: Sendable {
+  /// Stages that ran, the last one included; skipped ones are counted apart.
+  public var stages = 0
+  /// Shuffles whose output was still there.
+  public var stagesSkipped = 0
+  /// Tasks that succeeded.
+  public var tasks = 0
+  /// Attempts that failed.
+  public var attemptsFailed = 0
+  /// Times that input was fetched for a task that found it missing.
+  public var inputsFetched = 0
+  /// Times that a stage was stopped because its parents' output was gone.
+  public var shufflesLost = 0
+  public var recordsRead = 0
+  public var recordsWritten = 0
+  /// Counters raised by `TaskContext.count`, by name.
+  public var counters: [String: Int64] = [:]
+  /// Time spent in successful tasks, added up, and in the longest.
+  public var taskTime: Duration = .zero
+  public var taskTimeMax: Duration = .zero
+  /// From the submission to the end.
+  public var duration: Duration = .zero
+
+  public init() {}
+
+  mutating func add(_ summary: TaskSummary) {
+    tasks += 1
+    recordsRead += summary.recordsRead
+    recordsWritten += summary.recordsWritten
+    if !summary.counters.isEmpty { counters.merge(summary.counters, uniquingKeysWith: &+) }
+    taskTime += summary.duration
+    taskTimeMax = max(taskTimeMax, summary.duration)
+  }
+
+  /// Adds what another job of the same batch did.
+  public mutating func add(_ other: JobMetrics) {
+    stages += other.stages
+    stagesSkipped += other.stagesSkipped
+    tasks += other.tasks
+    attemptsFailed += other.attemptsFailed
+    inputsFetched += other.inputsFetched
+    shufflesLost += other.shufflesLost
+    recordsRead += other.recordsRead
+    recordsWritten += other.recordsWritten
+    counters.merge(other.counters, uniquingKeysWith: &+)
+    taskTime += other.taskTime
+    taskTimeMax = max(taskTimeMax, other.taskTimeMax)
+    duration += other.duration
+  }
+}
