@@ -10,127 +10,86 @@ import SystemInterfaces
 final class BatchRun: @unchecked Sendable {
   let frame: BatchFrame
   private var info: BatchInfo
-  private let outputs: [OutputOperation]
   private let environment: StreamingEnvironment
   private let listeners: [any StreamingListener]
   private let ended: @Sendable (Result<BatchInfo, any Error>) -> Void
-  private let coordinator: OutputCoordinator
-  private var job: JobID?
-  private var isCancelled = false
+  private var output: BatchOutput?
 
   init(
-    _ frame: BatchFrame, _ info: BatchInfo, _ outputs: [OutputOperation], _ environment: StreamingEnvironment,
+    _ frame: BatchFrame, _ info: BatchInfo, _ environment: StreamingEnvironment,
     _ listeners: [any StreamingListener], ended: @escaping @Sendable (Result<BatchInfo, any Error>) -> Void
   ) {
     self.frame = frame
     self.info = info
-    self.outputs = outputs
     self.environment = environment
     self.listeners = listeners
     self.ended = ended
-    coordinator = OutputCoordinator(
-      batch: frame.identity, loop: environment.loop, randomness: environment.world.randomness)
   }
 
-  func start() {
+  func start(_ outputs: [StreamOutput], _ coordinator: OutputCoordinator) {
     for listener in listeners { listener.onBatchSubmitted(info) }
     info.processingStartTime = environment.world.clock.now
     for listener in listeners { listener.onBatchStarted(info) }
-    environment.scheduler.batchOfActions = frame.identity
-    run(output: 0)
+    let frame = frame
+    let operations = outputs.compactMap { output -> OutputOperation? in
+      switch output.kind {
+      case .action(let action): OutputOperation(name: output.name, kind: .action { _ in try action(frame) })
+      case .sink(let sink, let makeJob):
+        makeJob(frame).map { job in
+          OutputOperation(name: output.name, kind: .sink(sink, dataset: job.dataset, work: job.task))
+        }
+      }
+    }
+    let output = coordinator.begin(frame.identity, operations)
+    self.output = output
+    output.operationStarted = { [self] index in operationStarted(index, operations[index].name) }
+    output.operationCompleted = { [self] index, report, error in operationCompleted(index, report, error) }
+    output.run { [self] _, result in
+      switch result {
+      case .failure(let failure): fail(failure)
+      case .success(.undecided(let failure)): fail(failure)
+      case .success(.decided(let late)) where !late.isEmpty: fail(late[0])
+      case .success:
+        info.processingEndTime = environment.world.clock.now
+        finish(.success(info))
+      }
+    }
   }
 
-  /// Stops at the next step; what was prepared is dropped.
+  /// Stops the batch; what was prepared is dropped. Once its commit has begun it goes on to its end.
   func cancel() {
-    isCancelled = true
-    if let job { environment.scheduler.cancel(job, reason: "the job is being stopped") }
+    guard let output, !output.isEnded else { return }
+    output.abort()
+    if output.isEnded { finish(.failure(failure("the job was stopped"))) }
   }
 
-  // MARK: Compute
-
-  private func run(output index: Int) {
-    guard index < outputs.count else { return commit() }
-    if isCancelled { return fail(index - 1, "the job is being stopped") }
-    let output = outputs[index]
-    info.outputOperations.append(
-      OutputOperationInfo(id: index, name: output.name, startTime: environment.world.clock.now))
-    for listener in listeners {
-      listener.onOutputOperationStarted(info.outputOperations[index], of: frame.number)
-    }
-    switch output.kind {
-    case .action(let action):
-      do {
-        try action(frame)
-        completed(index)
-      } catch {
-        fail(index, "\(error)")
-      }
-    case .sink(let sink, let makeJob):
-      guard let sinkJob = makeJob(frame) else { return completed(index) }
-      job = environment.scheduler.submit(
-        JobSpec(
-          dataset: sinkJob.dataset, batch: frame.identity, operation: index, label: output.name,
-          onDiscard: { if let output = $0 as? TaskOutput { sink.discard(output) } },
-          work: { partition, task in
-            let output = try sinkJob.task(partition, task)
-            task.recordsWritten += output.records
-            return output
-          },
-          onComplete: { [self] end in
-            job = nil
-            info.counters.merge(end.metrics.counters) { $0 + $1 }
-            switch end.outcome {
-            case .failure(let failure): fail(index, "\(failure)")
-            case .success(let results):
-              let written = results.compactMap { $0 as? TaskOutput }
-              info.outputOperations[index].recordsWritten = written.reduce(0) { $0 + $1.records }
-              coordinator.add(sink, outputs: written)
-              completed(index)
-            }
-          }))
-    }
+  private func operationStarted(_ index: Int, _ name: String) {
+    info.outputOperations.append(OutputOperationInfo(id: index, name: name, startTime: environment.world.clock.now))
+    for listener in listeners { listener.onOutputOperationStarted(info.outputOperations[index], of: frame.number) }
   }
 
-  private func completed(_ index: Int) {
+  private func operationCompleted(_ index: Int, _ report: OutputReport, _ error: (any Error)?) {
+    info.counters.merge(report.metrics.counters) { $0 + $1 }
     info.outputOperations[index].endTime = environment.world.clock.now
-    for listener in listeners {
-      listener.onOutputOperationCompleted(info.outputOperations[index], of: frame.number)
-    }
-    run(output: index + 1)
+    info.outputOperations[index].recordsWritten = report.records
+    info.outputOperations[index].failureReason = error.map { "\($0)" }
+    for listener in listeners { listener.onOutputOperationCompleted(info.outputOperations[index], of: frame.number) }
   }
 
-  // MARK: Commit
-
-  private func commit() {
-    coordinator.commit { [self] error in
-      if let error { return finish(.failure(failure("its outputs", "\(error)"))) }
-      info.processingEndTime = environment.world.clock.now
-      finish(.success(info))
-    }
-  }
-
-  private func fail(_ index: Int, _ reason: String) {
-    let name = index >= 0 ? outputs[index].name : "its start"
-    if index >= 0 {
-      info.outputOperations[index].endTime = environment.world.clock.now
-      info.outputOperations[index].failureReason = reason
-      for listener in listeners {
-        listener.onOutputOperationCompleted(info.outputOperations[index], of: frame.number)
-      }
-    }
-    coordinator.abort()
-    info.failureReason = reason
+  private func fail(_ error: OutputFailure) {
+    info.failureReason = "\(error)"
     info.processingEndTime = environment.world.clock.now
     for listener in listeners { listener.onBatchCompleted(info) }
-    finish(.failure(failure(name, reason)))
+    finish(.failure(failure("\(error)")))
   }
 
-  private func failure(_ output: String, _ reason: String) -> StreamingError {
-    .batchFailed(batch: frame.number, output: output, reason: reason)
-  }
+  private func failure(_ reason: String) -> StreamingError { .batchFailed(batch: frame.number, reason: reason) }
 
   private func finish(_ result: Result<BatchInfo, any Error>) {
-    environment.scheduler.batchOfActions = nil
+    // The output's callbacks hold this object: without this the two would keep each other.
+    output?.operationStarted = nil
+    output?.operationCompleted = nil
+    output = nil
     ended(result)
   }
 }

@@ -80,7 +80,7 @@ extension DStream {
   ///   - combine: associative.
   ///   - length: a multiple of the slide.
   ///   - slide: a multiple of the batch interval; the interval itself where nil.
-  @inlinable public func reduceByKeyAndWindow<Key: Hashable & Sendable, Value>(
+  @inlinable public func reduceByKeyAndWindow<Key: Hashable & Sendable, Value: Sendable>(
     window length: Duration, slide: Duration? = nil, partitions: Int? = nil,
     _ combine: @escaping @Sendable (Value, Value) throws -> Value
   ) -> DStream<(Key, Value)> where Element == (Key, Value) {

@@ -32,6 +32,7 @@ final class Driver: @unchecked Sendable {
   /// Batches follow each other without waiting for ticks, up to the ends the sources had when it was asked for.
   private var isDraining: Bool
   private var batch: BatchRun?
+  private let coordinator: OutputCoordinator
   /// Batches whose data sources and streams may still hold, oldest first.
   private var held: [BatchIdentity] = []
   private var offsetCommitsInFlight = 0
@@ -46,6 +47,7 @@ final class Driver: @unchecked Sendable {
     self.listeners = listeners
     self.terminated = terminated
     isDraining = context.environment.availableNow
+    coordinator = OutputCoordinator(context.environment.scheduler)
   }
 
   // MARK: Start
@@ -193,9 +195,9 @@ final class Driver: @unchecked Sendable {
       number: identity.number, batchTime: identity.time,
       inputs: zip(context.sources, plans).map { ($0.name, $1) }, submissionTime: tick.due,
       skippedTicks: tick.skipped, lag: context.sources.reduce(0) { $0 + $1.lag.records })
-    let run = BatchRun(frame, info, context.outputs, environment, listeners) { [self] result in batchEnded(result) }
+    let run = BatchRun(frame, info, environment, listeners) { [self] result in batchEnded(result) }
     batch = run
-    run.start()
+    run.start(context.outputs, coordinator)
   }
 
   private func batchEnded(_ result: Result<BatchInfo, any Error>) {
@@ -261,11 +263,22 @@ final class Driver: @unchecked Sendable {
       phase = .stopping
       if let tickTimer { environment.loop.cancel(tickTimer) }
       if let batch {
-        if !gracefully { batch.cancel() }
+        guard gracefully else { return batch.cancel() }
+        // The bound of a graceful stop: what is not done by then is dropped.
+        let number = batch.frame.number
+        environment.loop.after(gracefulStopTimeout) { [self] in
+          guard let batch = self.batch, batch.frame.number == number else { return }
+          environment.log("batch \(number) did not end within \(gracefulStopTimeout.text): it is dropped")
+          batch.cancel()
+        }
       } else {
         finish(failure)
       }
     }
+  }
+
+  private var gracefulStopTimeout: Duration {
+    context.setting("sluice.streaming.gracefulStopTimeout").flatMap { Duration(text: $0) } ?? .seconds(30)
   }
 
   func stopAtPresentEnd() {

@@ -60,7 +60,7 @@ public final class StreamingContext: @unchecked Sendable {
   package private(set) var operators: [Operator] = []
   package private(set) var streams: [AnyDStream] = []
   package private(set) var sources: [any StreamSource] = []
-  package private(set) var outputs: [OutputOperation] = []
+  package private(set) var outputs: [StreamOutput] = []
   private var problems: [StreamingError] = []
   private var listeners: [any StreamingListener] = []
   private var endings: [@Sendable () -> Void] = []
@@ -143,10 +143,10 @@ public final class StreamingContext: @unchecked Sendable {
     addOutput(label, .sink(sink, job))
   }
 
-  private func addOutput(_ label: String, _ kind: OutputOperation.Kind) {
+  private func addOutput(_ label: String, _ kind: StreamOutput.Kind) {
     if driver != nil { note(.alreadyStarted) }
     let number = outputs.count { $0.name.hasPrefix("\(label)-") } + 1
-    outputs.append(OutputOperation(name: "\(label)-\(number)", kind: kind))
+    outputs.append(StreamOutput(name: "\(label)-\(number)", kind: kind))
   }
 
   // MARK: Life

@@ -8,7 +8,7 @@ public enum StreamingError: DiagnosableError {
   case alreadyStarted
   case noOutputOperation
   case stoppedBeforeReady(String)
-  case batchFailed(batch: BatchNumber, output: String, reason: String)
+  case batchFailed(batch: BatchNumber, reason: String)
   case checkpoint(String)
 
   public var fault: Fault {
@@ -29,7 +29,7 @@ public enum StreamingError: DiagnosableError {
       "the job has no output operation, so nothing would be computed: add print(), foreachRDD, saveAsTextFiles or "
         + "saveToTopic"
     case .stoppedBeforeReady(let reason): "the job could not start: \(reason)"
-    case .batchFailed(let batch, let output, let reason): "batch \(batch) failed in \(output): \(reason)"
+    case .batchFailed(_, let reason): "the job stops: \(reason)"
     case .checkpoint(let text): text
     }
   }

@@ -2,7 +2,7 @@ import Datasets
 import Groundwork
 
 /// What happens with a stream's batches: without one nothing is computed.
-package struct OutputOperation: Sendable {
+package struct StreamOutput: Sendable {
   package enum Kind: Sendable {
     /// Runs on the driver's loop with what the batch gives; it may start jobs and wait for them there.
     case action(@Sendable (BatchFrame) throws -> Void)
