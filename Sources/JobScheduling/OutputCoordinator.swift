@@ -1,0 +1,204 @@
+import Datasets
+import Groundwork
+import SystemInterfaces
+
+/// Brings the output operations of batches to their sinks: computes them one at a time in the order of their definition,
+/// has every sink prepare, then commits, deciders first. Of each partition the first successful attempt is handed over;
+/// what others left is discarded.
+///
+/// Sendable: constant, and works on the scheduler's loop only.
+public final class OutputCoordinator: Sendable {
+  let scheduler: DAGScheduler
+  let commitAttemptsMax: Int
+  let backoff: Duration
+  let backoffMax: Duration
+
+  /// - Parameters:
+  ///   - commitAttemptsMax: how often a sink is asked to commit, where its error may pass.
+  ///   - backoff: the wait before the second attempt; it doubles from one to the next, up to `backoffMax`.
+  public init(
+    _ scheduler: DAGScheduler, commitAttemptsMax: Int = 5, backoff: Duration = .milliseconds(100),
+    backoffMax: Duration = .seconds(5)
+  ) {
+    self.scheduler = scheduler
+    self.commitAttemptsMax = max(1, commitAttemptsMax)
+    self.backoff = backoff
+    self.backoffMax = backoffMax
+  }
+
+  /// The output of one batch, nothing of which has happened yet.
+  public func begin(_ batch: BatchIdentity, _ operations: [OutputOperation]) -> BatchOutput {
+    BatchOutput(self, batch, operations)
+  }
+}
+
+/// The output of one batch on its way: `compute`, then `prepare`, then `commit`; or `abort` before the commit. What else
+/// belongs to the batch (its state, its records in the logs) happens between the steps.
+///
+/// Each `then` is called once on the scheduler's loop, possibly inside the call; a call out of order is answered by an
+/// `OutputFailure`. Only on the scheduler's loop.
+///
+/// Sendable: all its state is touched on that loop only.
+public final class BatchOutput: @unchecked Sendable {
+  public let batch: BatchIdentity
+  private let coordinator: OutputCoordinator
+  private let operations: [OutputOperation]
+  private var machine: OutputMachine
+  private var reports: [OutputReport]
+  private var whenComputed: [@Sendable (Result<[OutputReport], OutputFailure>) -> Void] = []
+  private var whenPrepared: [@Sendable (OutputFailure?) -> Void] = []
+  private var whenCommitted: [@Sendable (CommitOutcome) -> Void] = []
+  private var job: JobID?
+  /// Events that came while actions were being performed: a sink may answer inside the call.
+  private var events: [(inout OutputMachine) -> [OutputMachine.Action]] = []
+  private var isPerforming = false
+
+  init(_ coordinator: OutputCoordinator, _ batch: BatchIdentity, _ operations: [OutputOperation]) {
+    self.coordinator = coordinator
+    self.batch = batch
+    self.operations = operations
+    reports = operations.map { OutputReport(name: $0.name) }
+    machine = OutputMachine(
+      batch: batch,
+      operations.map { operation in
+        switch operation.kind {
+        case .sink(let sink, _, _):
+          OutputMachine.Facts(name: operation.name, sink: sink.name, isDecider: operation.isDecider)
+        case .action: OutputMachine.Facts(name: operation.name, sink: nil, isDecider: false)
+        }
+      }, commitAttemptsMax: coordinator.commitAttemptsMax, backoff: coordinator.backoff,
+      backoffMax: coordinator.backoffMax)
+  }
+
+  /// Whether everything is committed, dropped or given up.
+  public var isEnded: Bool { machine.isEnded }
+
+  /// Runs the operations, one after the other; the first that fails ends the batch, and what the others made is dropped.
+  public func compute(then: @escaping @Sendable (Result<[OutputReport], OutputFailure>) -> Void) {
+    whenComputed.append(then)
+    handle { $0.computeRequested() }
+  }
+
+  /// Has every sink prepare, all at once; where one cannot, all are aborted.
+  public func prepare(then: @escaping @Sendable (OutputFailure?) -> Void) {
+    whenPrepared.append(then)
+    handle { $0.prepareRequested() }
+  }
+
+  /// Commits, one sink after the other, deciders first.
+  public func commit(then: @escaping @Sendable (CommitOutcome) -> Void) {
+    whenCommitted.append(then)
+    handle { $0.commitRequested() }
+  }
+
+  /// Drops the batch's output: cancels what runs, discards what was made, aborts what was prepared. Nothing happens once
+  /// `commit` was called. A `compute` or `prepare` that is under way answers no more.
+  public func abort() {
+    handle { $0.abortRequested() }
+    guard machine.isEnded else { return }
+    if let job { coordinator.scheduler.cancel(job, reason: "the batch's output was aborted") }
+    whenComputed = []
+    whenPrepared = []
+  }
+
+  /// `compute`, `prepare` and `commit` in one.
+  public func run(then: @escaping @Sendable (_ reports: [OutputReport], Result<CommitOutcome, OutputFailure>) -> Void) {
+    compute { [self] computed in
+      switch computed {
+      case .failure(let failure): then([], .failure(failure))
+      case .success(let reports):
+        prepare { [self] failure in
+          if let failure { return then(reports, .failure(failure)) }
+          commit { then(reports, .success($0)) }
+        }
+      }
+    }
+  }
+
+  private func handle(_ event: @escaping (inout OutputMachine) -> [OutputMachine.Action]) {
+    events.append(event)
+    guard !isPerforming else { return }
+    isPerforming = true
+    while !events.isEmpty {
+      let next = events.removeFirst()
+      for action in next(&machine) { perform(action) }
+    }
+    isPerforming = false
+  }
+
+  private func perform(_ action: OutputMachine.Action) {
+    switch action {
+    case .compute(let index): start(index)
+    case .prepare(let index, let outputs):
+      sink(index)?.prepare(batch, outputs) { [self] result in handle { $0.prepared(index, result) } }
+    case .commit(let index, let prepared):
+      sink(index)?.commit(prepared) { [self] error in handle { $0.committed(index, error) } }
+    case .retryCommit(let index, let delay):
+      coordinator.scheduler.loop.after(delay) { [self] in handle { $0.retryDue(index) } }
+    case .abort(let index, let prepared): sink(index)?.abort(prepared)
+    case .discard(let index, let outputs):
+      if let sink = sink(index) { for output in outputs { sink.discard(output) } }
+    case .reportComputed(let failure):
+      take(&whenComputed, failure)?(failure.map { .failure($0) } ?? .success(reports))
+    case .reportPrepared(let failure): take(&whenPrepared, failure)?(failure)
+    case .reportCommitted(let outcome):
+      if case .undecided(let failure) = outcome {
+        take(&whenCommitted, failure)?(outcome)
+      } else {
+        take(&whenCommitted, nil)?(outcome)
+      }
+    }
+  }
+
+  /// Who asked: the first caller, but the latest where the call itself was wrong.
+  private func take<Caller>(_ callers: inout [Caller], _ failure: OutputFailure?) -> Caller? {
+    guard !callers.isEmpty else { return nil }
+    if case .order? = failure?.step { return callers.removeLast() }
+    return callers.removeFirst()
+  }
+
+  private func sink(_ index: Int) -> (any Sink)? {
+    if case .sink(let sink, _, _) = operations[index].kind { return sink }
+    return nil
+  }
+
+  private func start(_ index: Int) {
+    let operation = operations[index]
+    switch operation.kind {
+    case .action(let body):
+      let scheduler = coordinator.scheduler
+      let outer = scheduler.batchOfActions
+      scheduler.batchOfActions = batch
+      let result = Result<[TaskOutput], any Error> {
+        try body(batch)
+        return []
+      }
+      scheduler.batchOfActions = outer
+      handle { $0.computed(index, result) }
+    case .sink(let sink, let dataset, let work):
+      let spec = JobSpec(dataset: dataset, batch: batch, operation: index, label: operation.name) { result in
+        if let output = result as? TaskOutput { sink.discard(output) }
+      } work: { partition, task in
+        let output = try work(partition, task)
+        task.recordsWritten += output.records
+        return output
+      } onComplete: { [self] end in
+        jobEnded(index, end)
+      }
+      job = coordinator.scheduler.submit(spec)
+    }
+  }
+
+  private func jobEnded(_ index: Int, _ end: JobEnd) {
+    job = nil
+    reports[index].metrics = end.metrics
+    switch end.outcome {
+    case .failure(let failure): handle { $0.computed(index, .failure(failure)) }
+    case .success(let results):
+      let outputs = results.compactMap { $0 as? TaskOutput }
+      reports[index].records = outputs.reduce(0) { $0 + $1.records }
+      reports[index].bytes = outputs.reduce(0) { $0 + $1.bytes }
+      handle { $0.computed(index, .success(outputs)) }
+    }
+  }
+}

@@ -1,0 +1,89 @@
+import Datasets
+import Groundwork
+
+/// One output operation of a batch: what is computed and where it goes.
+public struct OutputOperation: Sendable {
+  public enum Kind: Sendable {
+    /// A job whose tasks hand over encoded results, which go to the sink once the whole batch is computed.
+    case sink(
+      any Sink, dataset: AnyRDD,
+      work: @Sendable (_ partition: Int, _ task: TaskContext) throws -> TaskOutput)
+    /// A function of the driver, such as `foreachRDD`'s: it may run actions; what it does is outside of the commit.
+    case action(@Sendable (_ batch: BatchIdentity) throws -> Void)
+  }
+  /// For people: `save delays`.
+  public var name: String
+  public var kind: Kind
+  /// Whether this sink's commit decides the batch: it is committed first.
+  public var isDecider: Bool
+
+  public init(name: String, kind: Kind, isDecider: Bool = false) {
+    self.name = name
+    self.kind = kind
+    self.isDecider = isDecider
+  }
+}
+
+/// What an output operation did, once its tasks have run.
+public struct OutputReport: Sendable {
+  public var name: String
+  /// Records and bytes handed to the sink: of the first successful attempt of each partition.
+  public var records = 0
+  public var bytes = 0
+  /// The job's metrics; those of an action's own jobs are not in here.
+  public var metrics = JobMetrics()
+
+  public init(name: String) { self.name = name }
+}
+
+/// How the commit of a batch ended.
+public enum CommitOutcome: Sendable {
+  /// Everything is visible.
+  case committed
+  /// The first commit failed for good. Whether it happened is for recovery to find out; the other sinks were aborted.
+  case undecided(OutputFailure)
+  /// The first commit succeeded, so the batch is decided; these could not roll forward and do so at the restart.
+  case decided(late: [OutputFailure])
+}
+
+/// Why a batch's output went no further.
+public struct OutputFailure: DiagnosableError {
+  public enum Step: Sendable, Equatable {
+    case compute
+    case prepare
+    case commit(attempts: Int)
+    /// A call came before the step it needs was done, or twice.
+    case order(String)
+  }
+  public var step: Step
+  /// The operation's name.
+  public var operation: String
+  /// The sink's name, empty for an action.
+  public var sink: String
+  public var batch: BatchIdentity
+  public var cause: (any Error)?
+
+  public var fault: Fault {
+    if case .order = step { return .ours }
+    return (cause as? any DiagnosableError)?.fault ?? .user
+  }
+  public var isRetriable: Bool { (cause as? any DiagnosableError)?.isRetriable ?? false }
+  public var leavesUsable: Bool { true }
+
+  public var description: String {
+    let why = cause.map { ": \($0)" } ?? ""
+    switch step {
+    case .compute:
+      // A job's failure names operation and batch itself.
+      if let failure = cause as? JobFailure { return failure.description }
+      return "'\(operation)' of batch \(batch.number) failed\(why)"
+    case .prepare:
+      return "batch \(batch.number): \(sink) could not take the output of '\(operation)'\(why); "
+        + "nothing of the batch was committed"
+    case .commit(let attempts):
+      return "batch \(batch.number): \(sink) did not commit '\(operation)' in \(attempts) attempts\(why); "
+        + "start again: the batch is then completed or run anew"
+    case .order(let call): return "batch \(batch.number): \(call) was called out of order"
+    }
+  }
+}
