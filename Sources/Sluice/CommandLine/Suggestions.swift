@@ -1,8 +1,8 @@
 /// Finds what somebody meant to type.
-enum Suggestions {
+package enum Suggestions {
   /// The candidate nearest to `text`: one that it begins, or one a few slips of the fingers away; nil where none is
   /// near. The first of equals wins. O(candidates · length²).
-  static func nearest(to text: String, among candidates: [String]) -> String? {
+  package static func nearest(to text: String, among candidates: [String]) -> String? {
     guard !text.isEmpty else { return nil }
     let typed = Array(text.lowercased())
     var best: (candidate: String, distance: Int)?
