@@ -43,6 +43,8 @@ int sluice_poll_wait(int poll, struct sluice_poll_event *events, int count, int6
 
 int sluice_event_create(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 
+int sluice_pipe(int *ends) { return pipe2(ends, O_CLOEXEC); }
+
 int sluice_accept(int listener, void *address) {
   socklen_t size = 128;
   return accept4(listener, address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
