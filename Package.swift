@@ -112,6 +112,6 @@ let package = Package(
         "KafkaStreaming", "FileStreaming", "Streaming", "LogBroker", "KafkaClients", "KafkaProtocol", "Simulation",
         "SystemInterfaces", "Groundwork",
       ]),
-    tests("ScenarioTests", ["Sluice", "LinuxSystem", "KafkaProtocol", "Groundwork", "Codecs"]),
+    tests("ScenarioTests", ["Sluice", "LinuxSystem", "SystemInterfaces", "KafkaProtocol", "Groundwork", "Codecs"]),
   ]
 )

@@ -1,0 +1,4 @@
+/// The version of this build, by the rules of Semantic Versioning 2.0.0.
+public enum SluiceVersion {
+  public static let text = "0.1.0"
+}
