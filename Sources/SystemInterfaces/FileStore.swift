@@ -6,7 +6,7 @@ import Groundwork
 /// carries them past a power loss. The simulated store tears and loses what was not synced.
 public protocol FileStore: Sendable {
   func open(_ path: String, _ mode: OpenMode) throws(FileError) -> any File
-  /// Makes the directory and those above it; fine if it exists.
+  /// Makes the directory and those above it, durably; fine if it exists.
   func createDirectories(_ path: String) throws(FileError)
   /// Names in a directory, sorted.
   func list(_ path: String) throws(FileError) -> [String]

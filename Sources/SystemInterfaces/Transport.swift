@@ -1,7 +1,7 @@
 import Groundwork
 
 /// The fourth seam: connections. Every event of a connection arrives on the loop it was opened for, in order, and never
-/// inside a call to the transport.
+/// inside a call to the transport. Calls about a connection are made on its loop.
 public protocol Transport: Sendable {
   /// Begins to connect. The sink hears `.opened`, or `.closed` with the reason; after `.closed` it hears nothing more.
   func connect(
@@ -16,7 +16,7 @@ public protocol Transport: Sendable {
     accept: @escaping @Sendable (_ connection: ConnectionID, _ peer: Address) -> @Sendable (TransportEvent) -> Void
   ) throws(TransportError) -> (ListenerID, Address)
 
-  /// Stops listening; open connections go on.
+  /// Stops listening; open connections go on. On the listener's loop.
   func stopListening(_ listener: ListenerID)
 
   /// Queues bytes; they go out in order. Bytes for a closed connection are dropped (the sink has heard of it).
@@ -28,7 +28,8 @@ public protocol Transport: Sendable {
   /// While paused nothing is read, so that the peer is slowed by its own window.
   func setReading(_ connection: ConnectionID, _ isOn: Bool)
 
-  /// Sends what is queued, then closes; the sink hears `.closed(.closedHere)`.
+  /// Sends what is queued, then closes; the sink hears `.closed(.closedHere)` and nothing else after this call, save
+  /// another reason to be closed that comes first. A peer that does not take the bytes is given five seconds.
   func close(_ connection: ConnectionID)
 }
 
@@ -54,8 +55,10 @@ public enum Framing: Sendable {
 public enum TransportEvent: Sendable {
   case opened
   case received(Bytes)
-  /// All that was queued has been given to the system.
+  /// All that was queued has been given to the system: comes once for each time the queue has been filled by `send`.
   case drained
+  /// The end. Where the peer has closed, what was queued before is still sent to it, so that a peer that closes its
+  /// sending side only (half-close) gets its answers.
   case closed(CloseReason)
 }
 
