@@ -91,8 +91,13 @@ extension PartitionLog {
   private func checkpoint(after sealed: Segment) throws(FileError) {
     let files = environment.files
     let snapshot = try files.open(Segment.path(directory, sealed.endOffset, "snapshot"), .create)
-    let checkpoint = try checkpointFile ?? files.open(directory + "/" + Checkpoint.name, .readWrite)
-    checkpointFile = checkpoint
+    let checkpoint: any File
+    if let open = checkpointFile {
+      checkpoint = open
+    } else {
+      checkpoint = try files.open(directory + "/" + Checkpoint.name, .readWrite)
+      checkpointFile = checkpoint
+    }
     var writer = ByteWriter()
     producers.encode(to: &writer)
     let state = JournalEntry(version: ProducerStates.snapshotVersion, payload: writer.finish())
