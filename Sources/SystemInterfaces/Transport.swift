@@ -9,7 +9,8 @@ public protocol Transport: Sendable {
     _ sink: @escaping @Sendable (TransportEvent) -> Void
   ) -> ConnectionID
 
-  /// Begins to listen. `accept` is called on the loop for each new connection and answers with its sink.
+  /// Begins to listen. `accept` is called on the loop for each new connection and answers with its sink, which hears
+  /// `.opened` first.
   /// - Returns: the listener and the address it listens on (the port chosen, where port 0 was asked for).
   func listen(
     on address: Address, framing: Framing, loop: any Loop,
