@@ -1,0 +1,62 @@
+import Groundwork
+
+/// One record while a walk shows it: pointers into the batch's memory, valid during the call only, which the compiler
+/// holds the caller to.
+///
+/// `key`, `value` and header values are `Bytes`, made when asked for: safe to keep, inline up to 15 bytes, else slices
+/// that retain the whole batch's memory.
+@frozen public struct RecordView: ~Escapable {
+  public let offset: Offset
+  public let timestamp: Timestamp
+  @usableFromInline let fields: RecordFields
+  @usableFromInline let owner: Unmanaged<Arena>
+
+  // The view has no source the compiler could see; the walk that makes it gives it to a closure as a borrow.
+  @inlinable @_lifetime(immortal)
+  init(offset: Offset, timestamp: Timestamp, fields: RecordFields, owner: Unmanaged<Arena>) {
+    self.offset = offset
+    self.timestamp = timestamp
+    self.fields = fields
+    self.owner = owner
+  }
+
+  /// The key; nil where it is null.
+  @inlinable public var key: Bytes? {
+    fields.keyCount < 0
+      ? nil : Bytes(trusting: owner.takeUnretainedValue(), at: fields.key, count: fields.keyCount)
+  }
+
+  /// The value; nil where it is null: a tombstone in a compacted topic.
+  @inlinable public var value: Bytes? {
+    fields.valueCount < 0
+      ? nil : Bytes(trusting: owner.takeUnretainedValue(), at: fields.value, count: fields.valueCount)
+  }
+
+  /// The headers, in order, keys possibly more than once.
+  @inlinable public var headers: RecordHeaders {
+    RecordHeaders(owner.takeUnretainedValue(), at: fields.headers, end: fields.end, count: fields.headerCount)
+  }
+
+  /// How many headers there are.
+  @inlinable public var headerCount: Int { fields.headerCount }
+
+  /// The key in the batch's memory, during the call.
+  @inlinable package var keyBuffer: UnsafeRawBufferPointer? {
+    fields.keyCount < 0 ? nil : UnsafeRawBufferPointer(start: fields.key, count: fields.keyCount)
+  }
+
+  /// The value in the batch's memory, during the call.
+  @inlinable package var valueBuffer: UnsafeRawBufferPointer? {
+    fields.valueCount < 0 ? nil : UnsafeRawBufferPointer(start: fields.value, count: fields.valueCount)
+  }
+
+  /// The key as a value that does not retain the batch's memory; the contract is that of `Bytes(unretained:at:count:)`.
+  @inlinable package var unretainedKey: Bytes? {
+    fields.keyCount < 0 ? nil : Bytes(unretained: owner, at: fields.key, count: fields.keyCount)
+  }
+
+  /// The value as one that does not retain the batch's memory; the contract is that of `Bytes(unretained:at:count:)`.
+  @inlinable package var unretainedValue: Bytes? {
+    fields.valueCount < 0 ? nil : Bytes(unretained: owner, at: fields.value, count: fields.valueCount)
+  }
+}
