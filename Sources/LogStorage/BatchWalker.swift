@@ -1,4 +1,5 @@
 import Groundwork
+import KafkaProtocol
 import SystemInterfaces
 
 /// Walks the batch headers of a segment's file forward, in small reads; bodies are skipped.
@@ -22,16 +23,18 @@ struct BatchWalker {
   }
 
   /// The next batch's header and where it begins; nil at the end.
-  mutating func next() throws(FileError) -> (header: BatchHeader, position: Int64)? {
-    guard limit - position >= Int64(BatchHeader.size) else { return nil }
-    if position < windowStart || position + Int64(BatchHeader.size) > windowStart + Int64(window.count) {
+  mutating func next() throws(FileError) -> (header: RecordBatchHeader, position: Int64)? {
+    guard limit - position >= Int64(RecordBatchLayout.records) else { return nil }
+    if position < windowStart || position + Int64(RecordBatchLayout.records) > windowStart + Int64(window.count) {
       window = try file.read(at: position, count: Int(min(limit - position, BatchWalker.windowSize)))
       windowStart = position
     }
     let offset = Int(position - windowStart)
-    let header = window.withUnsafeBytes { BatchHeader(UnsafeRawBufferPointer(rebasing: $0[min(offset, $0.count)...])) }
-    guard let header, header.isPlausible, Int64(header.byteCount) <= limit - position else { return nil }
-    defer { position += Int64(header.byteCount) }
+    let header = window.withUnsafeBytes {
+      RecordBatchHeader.read(UnsafeRawBufferPointer(rebasing: $0[min(offset, $0.count)...]))
+    }
+    guard let header, Int64(header.totalSize) <= limit - position else { return nil }
+    defer { position += Int64(header.totalSize) }
     return (header, position)
   }
 }

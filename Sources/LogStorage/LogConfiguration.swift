@@ -2,7 +2,9 @@ import Groundwork
 
 /// The settings of one topic's logs, with Kafka's names, meanings and defaults (Kafka documentation, "Topic Configs").
 public struct LogConfiguration: Sendable, Equatable {
-  public enum TimestampType: String, Sendable, Equatable { case createTime = "CreateTime", logAppendTime = "LogAppendTime" }
+  public enum TimestampType: String, Sendable, Equatable {
+    case createTime = "CreateTime", logAppendTime = "LogAppendTime"
+  }
 
   /// `index.interval.bytes`: how many bytes of log lie between two entries of an index.
   public var indexIntervalBytes = 4096

@@ -1,5 +1,6 @@
 import Groundwork
 import Journals
+import KafkaProtocol
 import SystemInterfaces
 
 /// What became of a batch.
@@ -59,32 +60,34 @@ extension PartitionLog {
     keepInMemory(parts, header, sharedMemory: sharedMemory)
     if environment.flushPolicy == .os { highWatermark = endOffset }
     return AppendResult(
-      firstOffset: Offset(header.baseOffset), lastOffset: Offset(header.lastOffset), logAppendTime: logAppendTime,
+      firstOffset: header.baseOffset, lastOffset: header.lastOffset, logAppendTime: logAppendTime,
       isDuplicate: false)
   }
 
   /// The header, once it and the checksum have been found right.
-  private func validated(_ batch: Bytes) throws(LogError) -> BatchHeader {
+  private func validated(_ batch: Bytes) throws(LogError) -> RecordBatchHeader {
     func refuse(_ reason: String) -> LogError { LogError(.invalidRecord(reason), path: directory) }
-    // In the old formats the magic byte stands at the same place.
-    if batch.count > 16, batch[16] < 2 { throw LogError(.unsupportedFormat(magic: Int8(batch[16])), path: directory) }
-    guard let header = batch.withUnsafeBytes({ BatchHeader($0) }) else {
-      throw LogError(.corruptBatch("\(batch.count) bytes are fewer than a header has"), path: directory)
+    let header: RecordBatchHeader
+    do throws(RecordBatchError) {
+      header = try batch.withUnsafeBytes { raw throws(RecordBatchError) in try RecordBatchHeader.parse(raw) }
+    } catch {
+      if case .unsupportedMagic(let magic) = error.code {
+        throw LogError(.unsupportedFormat(magic: magic), path: directory)
+      }
+      throw LogError(.corruptBatch(error.description), path: directory)
     }
-    guard header.magic == BatchHeader.currentMagic else {
-      throw LogError(.unsupportedFormat(magic: header.magic), path: directory)
-    }
-    guard header.batchLength >= Int32(BatchHeader.size - BatchHeader.lengthOverhead), header.byteCount <= batch.count
-    else {
+    guard header.totalSize <= batch.count else {
       throw LogError(
         .corruptBatch("it claims \(header.batchLength) bytes after its length, \(batch.count) are here"),
         path: directory)
     }
-    guard header.byteCount == batch.count else { throw refuse("more than one batch for a partition in one request") }
+    guard header.totalSize == batch.count else { throw refuse("more than one batch for a partition in one request") }
     guard batch.count <= configuration.messageBytesMax else {
       throw LogError(.messageTooLarge(size: batch.count, limit: configuration.messageBytesMax), path: directory)
     }
-    let computed = batch.withUnsafeBytes { CRC32C.of(UnsafeRawBufferPointer(rebasing: $0[BatchHeader.attributesPosition...])) }
+    let computed = batch.withUnsafeBytes {
+      CRC32C.of(UnsafeRawBufferPointer(rebasing: $0[RecordBatchLayout.attributes...]))
+    }
     guard computed == header.crc else {
       throw LogError(
         .corruptBatch("checksum \(String(header.crc, radix: 16)) stored, \(String(computed, radix: 16)) computed"),
@@ -93,7 +96,7 @@ extension PartitionLog {
     guard header.recordCount > 0, header.lastOffsetDelta == header.recordCount - 1 else {
       throw refuse("\(header.recordCount) records with a last offset delta of \(header.lastOffsetDelta)")
     }
-    guard header.attributes & BatchHeader.codecMask <= 4 else { throw refuse("an unknown codec") }
+    guard header.attributes & RecordBatchLayout.codecMask <= 4 else { throw refuse("an unknown codec") }
     guard !header.isControl else { throw refuse("control batches are written by brokers only") }
     guard !header.isTransactional else { throw refuse("transactions are not supported by this broker yet") }
     guard !header.isIdempotent || (header.baseSequence >= 0 && header.producerEpoch >= 0) else {
@@ -103,53 +106,54 @@ extension PartitionLog {
   }
 
   /// The batch with its offset, epoch and, where the log sets it, time; the rest shares the memory it came in.
-  private func stamp(_ batch: Bytes, _ header: inout BatchHeader, _ logAppendTime: Timestamp) -> [Bytes] {
-    header.baseOffset = active.endOffset
-    header.leaderEpoch = PartitionLog.leaderEpoch
-    var writer = ByteWriter(capacity: BatchHeader.size)
-    writer.append(batch[0..<BatchHeader.size])
-    writer.patch(bigEndian: header.baseOffset, at: BatchHeader.baseOffsetPosition)
-    writer.patch(bigEndian: header.leaderEpoch, at: BatchHeader.leaderEpochPosition)
-    let rest = batch[BatchHeader.size...]
+  private func stamp(_ batch: Bytes, _ header: inout RecordBatchHeader, _ logAppendTime: Timestamp) -> [Bytes] {
+    header.baseOffset = endOffset
+    header.partitionLeaderEpoch = PartitionLog.leaderEpoch
+    var writer = ByteWriter(capacity: RecordBatchLayout.records)
+    writer.append(batch[0..<RecordBatchLayout.records])
+    writer.patch(bigEndian: header.baseOffset.rawValue, at: RecordBatchLayout.baseOffset)
+    writer.patch(bigEndian: header.partitionLeaderEpoch, at: RecordBatchLayout.partitionLeaderEpoch)
+    let rest = batch[RecordBatchLayout.records...]
     let sent = (header.attributes, header.maxTimestamp)
     if logAppendTime != .none {
-      header.attributes |= BatchHeader.logAppendTimeBit
-      header.maxTimestamp = logAppendTime.milliseconds
+      header.attributes |= RecordBatchLayout.logAppendTimeBit
+      header.maxTimestamp = logAppendTime
     } else {
-      header.attributes &= ~BatchHeader.logAppendTimeBit
+      header.attributes &= ~RecordBatchLayout.logAppendTimeBit
     }
     if (header.attributes, header.maxTimestamp) != sent {
-      writer.patch(bigEndian: header.attributes, at: BatchHeader.attributesPosition)
-      writer.patch(bigEndian: header.maxTimestamp, at: BatchHeader.maxTimestampPosition)
+      writer.patch(bigEndian: header.attributes, at: RecordBatchLayout.attributes)
+      writer.patch(bigEndian: header.maxTimestamp.milliseconds, at: RecordBatchLayout.maxTimestamp)
       var crc = CRC32C()
-      writer.withUnsafeBytes { crc.add(UnsafeRawBufferPointer(rebasing: $0[BatchHeader.attributesPosition...])) }
+      writer.withUnsafeBytes { crc.add(UnsafeRawBufferPointer(rebasing: $0[RecordBatchLayout.attributes...])) }
       crc.add(rest)
       header.crc = crc.value
-      writer.patch(bigEndian: header.crc, at: BatchHeader.crcPosition)
+      writer.patch(bigEndian: header.crc, at: RecordBatchLayout.crc)
     }
     return [writer.finish(), rest]
   }
 
-  private func mustRoll(before header: BatchHeader, now: Timestamp) -> Bool {
+  private func mustRoll(before header: RecordBatchHeader, now: Timestamp) -> Bool {
     let segment = active
     guard segment.size > 0 else { return false }
-    return segment.size + Int64(header.byteCount) > Int64(configuration.segmentBytes)
-      || header.lastOffset - segment.baseOffset > Int64(Int32.max)
-      || isAged(segment, timestamp: header.maxTimestamp, now: now)
+    return segment.size + Int64(header.totalSize) > Int64(configuration.segmentBytes)
+      || header.lastOffset.rawValue - segment.baseOffset > Int64(Int32.max)
+      || isAged(segment, timestamp: header.maxTimestamp.milliseconds, now: now)
   }
 
   /// Small batches are copied into one piece of their own: a consumer is sent many of them at once. So are batches that
   /// would keep a much larger request in memory.
-  private func keepInMemory(_ parts: [Bytes], _ header: BatchHeader, sharedMemory: Int) {
+  private func keepInMemory(_ parts: [Bytes], _ header: RecordBatchHeader, sharedMemory: Int) {
     var parts = parts
-    if header.byteCount < PartitionLog.smallBatch || sharedMemory > 2 * header.byteCount {
-      var writer = ByteWriter(capacity: header.byteCount)
+    if header.totalSize < PartitionLog.smallBatch || sharedMemory > 2 * header.totalSize {
+      var writer = ByteWriter(capacity: header.totalSize)
       for part in parts { writer.append(part) }
       parts = [writer.finish()]
     }
     environment.hotTail.add(
       TailBatch(
-        baseOffset: header.baseOffset, lastOffset: header.lastOffset, parts: parts, byteCount: header.byteCount),
+        baseOffset: header.baseOffset.rawValue, lastOffset: header.lastOffset.rawValue, parts: parts,
+        byteCount: header.totalSize),
       to: tail)
   }
 

@@ -1,4 +1,5 @@
 import Groundwork
+import KafkaProtocol
 import SystemInterfaces
 
 /// What a read found: whole batches, ready to be sent.
@@ -64,11 +65,11 @@ extension PartitionLog {
       var limit = segment.size
       if segment.endOffset > highWatermark.rawValue {
         // Only under `.sync`, between an append and its flush.
-        guard first.header.lastOffset < highWatermark.rawValue else { return .empty }
+        guard first.header.lastOffset < highWatermark else { return .empty }
         limit = try segment.locate(highWatermark.rawValue)?.position ?? limit
       }
-      var end = first.position + Int64(first.header.byteCount)
-      if first.header.byteCount > bytesMax {
+      var end = first.position + Int64(first.header.totalSize)
+      if first.header.totalSize > bytesMax {
         if !atLeastOneBatch { return .empty }
       } else {
         let wanted = first.position + Int64(bytesMax)

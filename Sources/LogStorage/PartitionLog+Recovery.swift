@@ -1,5 +1,6 @@
 import Groundwork
 import Journals
+import KafkaProtocol
 import SystemInterfaces
 
 /// What opening a log found and did.
@@ -217,7 +218,7 @@ extension PartitionLog {
 /// The forward scan of one segment's file, with checksums.
 struct RecoveryScan {
   enum Step {
-    case batch(BatchHeader, position: Int64)
+    case batch(RecordBatchHeader, position: Int64)
     case damage(String)
     case end
   }
@@ -239,15 +240,17 @@ struct RecoveryScan {
   mutating func next(expected: Int64) throws(FileError) -> Step {
     guard position < size else { return .end }
     let rest = size - position
-    guard rest >= Int64(BatchHeader.size) else { return .damage("\(rest) bytes of a torn batch header") }
-    let header = try bytes(at: position, count: BatchHeader.size).withUnsafeBytes { BatchHeader($0) }
-    guard let header, header.isPlausible, header.baseOffset >= expected else { return .damage("no batch header") }
-    guard Int64(header.byteCount) <= rest else {
-      return .damage("a torn batch, \(rest) bytes of \(header.byteCount)")
+    guard rest >= Int64(RecordBatchLayout.records) else { return .damage("\(rest) bytes of a torn batch header") }
+    let header = try bytes(at: position, count: RecordBatchLayout.records).withUnsafeBytes {
+      RecordBatchHeader.read($0)
+    }
+    guard let header, header.baseOffset.rawValue >= expected else { return .damage("no batch header") }
+    guard Int64(header.totalSize) <= rest else {
+      return .damage("a torn batch, \(rest) bytes of \(header.totalSize)")
     }
     var crc = CRC32C()
-    var checked = position + Int64(BatchHeader.attributesPosition)
-    let end = position + Int64(header.byteCount)
+    var checked = position + Int64(RecordBatchLayout.attributes)
+    let end = position + Int64(header.totalSize)
     while checked < end {
       let piece = try bytes(at: checked, count: Int(min(end - checked, Int64(RecoveryScan.windowSize))))
       guard !piece.isEmpty else { return .damage("a batch that cannot be read") }

@@ -1,5 +1,6 @@
 import Groundwork
 import Journals
+import KafkaProtocol
 
 /// What a log remembers of idempotent producers: per producer id the epoch and the last five batches, so that a batch
 /// sent again is answered with the offset it already has, and a gap is noticed (KIP-98; five, because that is how many
@@ -34,14 +35,15 @@ struct ProducerStates: Equatable {
 
   /// What to do with a batch. An unknown producer may begin with any sequence, as in Kafka: its earlier batches may
   /// have been deleted by retention.
-  func judge(_ header: BatchHeader) -> Verdict {
+  func judge(_ header: RecordBatchHeader) -> Verdict {
     guard let producer = producers[header.producerID] else { return .next }
     if header.producerEpoch < producer.epoch { return .staleEpoch(current: producer.epoch) }
     if header.producerEpoch > producer.epoch {
       return header.baseSequence == 0 ? .next : .outOfOrder(expected: 0)
     }
     let last = header.lastSequence
-    if let known = producer.batches.last(where: { $0.firstSequence == header.baseSequence && $0.lastSequence == last }) {
+    if let known = producer.batches.last(where: { $0.firstSequence == header.baseSequence && $0.lastSequence == last })
+    {
       return .duplicate(known)
     }
     guard let newest = producer.batches.last else { return .next }
@@ -52,7 +54,7 @@ struct ProducerStates: Equatable {
   /// Takes note of an appended batch.
   ///
   /// - Parameter now: when it was appended or, in a recovery, its newest record was made; in milliseconds.
-  mutating func record(_ header: BatchHeader, now: Int64) {
+  mutating func record(_ header: RecordBatchHeader, now: Int64) {
     guard header.isIdempotent, !header.isControl else { return }
     var producer =
       producers[header.producerID] ?? Producer(epoch: header.producerEpoch, lastTimestamp: now, batches: [])
@@ -64,8 +66,8 @@ struct ProducerStates: Equatable {
     if producer.batches.count == ProducerStates.rememberedBatches { producer.batches.removeFirst() }
     producer.batches.append(
       Batch(
-        firstSequence: header.baseSequence, lastSequence: header.lastSequence, baseOffset: header.baseOffset,
-        timestamp: header.maxTimestamp))
+        firstSequence: header.baseSequence, lastSequence: header.lastSequence, baseOffset: header.baseOffset.rawValue,
+        timestamp: header.maxTimestamp.milliseconds))
     producers[header.producerID] = producer
   }
 

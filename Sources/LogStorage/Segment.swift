@@ -1,4 +1,5 @@
 import Groundwork
+import KafkaProtocol
 import SystemInterfaces
 
 /// A run of a log: one file of batches, named by the offset it begins with, and its two indexes. Confined to the log's
@@ -62,7 +63,7 @@ final class Segment {
   // MARK: Writing
 
   /// Writes a batch at the end. On an error the file is as before, or the error says that the segment is unusable.
-  func append(_ parts: [Bytes], _ header: BatchHeader, indexInterval: Int) throws(LogError) {
+  func append(_ parts: [Bytes], _ header: RecordBatchHeader, indexInterval: Int) throws(LogError) {
     let file = try storing { () throws(FileError) -> any File in try self.file() }
     do throws(FileError) {
       try file.write(at: size, parts)
@@ -74,20 +75,21 @@ final class Segment {
   }
 
   /// Takes note of a batch that stands at `position`, the end so far.
-  func note(_ header: BatchHeader, at position: Int64, indexInterval: Int) {
-    if header.maxTimestamp > maxTimestamp {
-      maxTimestamp = header.maxTimestamp
-      offsetOfMaxTimestamp = header.lastOffset
+  func note(_ header: RecordBatchHeader, at position: Int64, indexInterval: Int) {
+    let timestamp = header.maxTimestamp.milliseconds
+    if timestamp > maxTimestamp {
+      maxTimestamp = timestamp
+      offsetOfMaxTimestamp = header.lastOffset.rawValue
     }
-    if firstTimestamp == nil, header.maxTimestamp >= 0 { firstTimestamp = header.maxTimestamp }
+    if firstTimestamp == nil, timestamp >= 0 { firstTimestamp = timestamp }
     if bytesSinceIndexEntry > indexInterval {
-      offsets.append(OffsetEntry(relativeOffset: header.lastOffset - baseOffset, position: position))
+      offsets.append(OffsetEntry(relativeOffset: header.lastOffset.rawValue - baseOffset, position: position))
       appendTimeEntry()
       bytesSinceIndexEntry = 0
     }
-    bytesSinceIndexEntry += header.byteCount
-    size = position + Int64(header.byteCount)
-    endOffset = header.lastOffset + 1
+    bytesSinceIndexEntry += header.totalSize
+    size = position + Int64(header.totalSize)
+    endOffset = header.nextOffset.rawValue
   }
 
   private var lastIndexedTimestamp: Int64 = -1
@@ -157,12 +159,12 @@ final class Segment {
 
   /// The batch that holds `offset`, or the first one after it; nil past the last.
   /// O(log n) in the index, then at most an index interval and one batch of log.
-  func locate(_ offset: Int64) throws(FileError) -> (header: BatchHeader, position: Int64)? {
+  func locate(_ offset: Int64) throws(FileError) -> (header: RecordBatchHeader, position: Int64)? {
     let relative = offset - baseOffset
     let start = try offsets.last { $0.relativeOffset <= relative }?.position ?? 0
     var walker = BatchWalker(try file(), from: start, limit: size)
     while let found = try walker.next() {
-      if found.header.lastOffset >= offset {
+      if found.header.lastOffset.rawValue >= offset {
         lastLookupScan = Int(walker.position - start)
         return found
       }
@@ -181,7 +183,7 @@ final class Segment {
   }
 
   /// The first batch whose largest timestamp is at least `timestamp`; nil where none is.
-  func locate(timestamp: Int64) throws(FileError) -> (header: BatchHeader, position: Int64)? {
+  func locate(timestamp: Int64) throws(FileError) -> (header: RecordBatchHeader, position: Int64)? {
     guard maxTimestamp >= timestamp else { return nil }
     // Batches before the one an entry names have smaller timestamps than the entry.
     var start: Int64 = 0
@@ -190,7 +192,7 @@ final class Segment {
     }
     var walker = BatchWalker(try file(), from: start, limit: size)
     while let found = try walker.next() {
-      if found.header.maxTimestamp >= timestamp { return found }
+      if found.header.maxTimestamp.milliseconds >= timestamp { return found }
     }
     return nil
   }

@@ -1,5 +1,5 @@
 import Groundwork
-import LogStorage
+@testable import LogStorage
 import Simulation
 import SystemInterfaces
 import Testing
@@ -93,7 +93,7 @@ struct PartitionLogTests {
       batch.attributes = attributes
       #expect(isInvalid(code(batch.bytes)), "attributes \(attributes)")
     }
-    #expect(isInvalid(code(TestBatch([]).bytes)))
+    #expect(isCorrupt(code(TestBatch([]).bytes)))
     var unsequenced = TestBatch("a")
     unsequenced.producerID = 5
     #expect(isInvalid(code(unsequenced.bytes)))

@@ -1,5 +1,5 @@
 import Groundwork
-import LogStorage
+@testable import LogStorage
 import SystemInterfaces
 
 /// Makes uncompressed record batches by hand, so that the storage is tested against bytes of another making.
