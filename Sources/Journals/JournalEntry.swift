@@ -1,5 +1,6 @@
 import CPrimitives
 import Groundwork
+import SystemInterfaces
 
 /// One entry of a journal: a version, which says how to read the payload, and the payload.
 public struct JournalEntry: Sendable, Equatable {
@@ -42,5 +43,21 @@ enum EntryLayout {
   static func checksum(_ entry: UnsafeRawBufferPointer) -> UInt32 {
     let base = entry.baseAddress!
     return sluice_crc32c(sluice_crc32c(0, base, crcPosition), base + versionPosition, entry.count - versionPosition)
+  }
+}
+
+extension Journal {
+  /// The bytes of one entry, for a file that holds a single one and is overwritten in place.
+  public static func encoded(_ entry: JournalEntry) -> Bytes {
+    var writer = ByteWriter(capacity: entry.payload.count + EntryLayout.payloadPosition)
+    EntryLayout.append(entry, to: &writer)
+    return writer.finish()
+  }
+
+  /// The first entry of a file, or nil where there is no file, or no intact entry.
+  public static func first(of path: String, in files: any FileStore) throws(JournalError) -> JournalEntry? {
+    var first: JournalEntry?
+    _ = try scan(path, in: files) { entry, _ in if first == nil { first = entry } }
+    return first
   }
 }

@@ -38,7 +38,11 @@ public struct JournalError: DiagnosableError {
   }
 
   public var isRetriable: Bool {
-    if case .file(let code, let operation) = code { FileError(code, path: path, operation: operation).isRetriable } else { false }
+    if case .file(let code, let operation) = code {
+      FileError(code, path: path, operation: operation).isRetriable
+    } else {
+      false
+    }
   }
 
   public var leavesUsable: Bool {

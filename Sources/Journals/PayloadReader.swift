@@ -14,7 +14,9 @@ public struct PayloadReader: Sendable {
   public var remaining: Int { payload.count - position }
 
   /// A big-endian integer.
-  public mutating func integer<I: FixedWidthInteger & BitwiseCopyable>(_ type: I.Type = I.self) throws(PayloadMalformed) -> I {
+  public mutating func integer<I: FixedWidthInteger & BitwiseCopyable>(_ type: I.Type = I.self) throws(PayloadMalformed)
+    -> I
+  {
     guard remaining >= MemoryLayout<I>.size else { throw PayloadMalformed() }
     defer { position += MemoryLayout<I>.size }
     return payload.bigEndian(type, at: position)
