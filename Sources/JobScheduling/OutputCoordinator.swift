@@ -41,6 +41,10 @@ public final class OutputCoordinator: Sendable {
 /// Sendable: all its state is touched on that loop only.
 public final class BatchOutput: @unchecked Sendable {
   public let batch: BatchIdentity
+  /// Called when an operation begins to be computed, with its number in the order of definition.
+  public var operationStarted: (@Sendable (_ index: Int) -> Void)?
+  /// Called when an operation was computed or has failed.
+  public var operationCompleted: (@Sendable (_ index: Int, _ report: OutputReport, _ error: (any Error)?) -> Void)?
   private let coordinator: OutputCoordinator
   private let operations: [OutputOperation]
   private var machine: OutputMachine
@@ -164,6 +168,7 @@ public final class BatchOutput: @unchecked Sendable {
 
   private func start(_ index: Int) {
     let operation = operations[index]
+    operationStarted?(index)
     switch operation.kind {
     case .action(let body):
       let scheduler = coordinator.scheduler
@@ -174,7 +179,7 @@ public final class BatchOutput: @unchecked Sendable {
         return []
       }
       scheduler.batchOfActions = outer
-      handle { $0.computed(index, result) }
+      computed(index, result)
     case .sink(let sink, let dataset, let work):
       let spec = JobSpec(dataset: dataset, batch: batch, operation: index, label: operation.name) { result in
         if let output = result as? TaskOutput { sink.discard(output) }
@@ -193,12 +198,19 @@ public final class BatchOutput: @unchecked Sendable {
     job = nil
     reports[index].metrics = end.metrics
     switch end.outcome {
-    case .failure(let failure): handle { $0.computed(index, .failure(failure)) }
+    case .failure(let failure): computed(index, .failure(failure))
     case .success(let results):
       let outputs = results.compactMap { $0 as? TaskOutput }
       reports[index].records = outputs.reduce(0) { $0 + $1.records }
       reports[index].bytes = outputs.reduce(0) { $0 + $1.bytes }
-      handle { $0.computed(index, .success(outputs)) }
+      computed(index, .success(outputs))
     }
+  }
+
+  private func computed(_ index: Int, _ result: Result<[TaskOutput], any Error>) {
+    var error: (any Error)?
+    if case .failure(let failure) = result { error = failure }
+    operationCompleted?(index, reports[index], error)
+    handle { $0.computed(index, result) }
   }
 }
