@@ -1,0 +1,78 @@
+import Codecs
+import Datasets
+import Groundwork
+import KafkaProtocol
+
+/// Datasets of exact offset ranges: one partition a range.
+enum KafkaDataset {
+  /// Expected work, in nanoseconds, per compressed byte: decompression, walk, and a light operator.
+  private static let weightPerByte: Int64 = 3
+
+  /// - Parameters:
+  ///   - ranges: with the bytes expected of each.
+  ///   - fetch: how a range that is not in memory is fetched again.
+  static func records(
+    _ context: SluiceContext, _ ranges: [(range: OffsetRange, bytes: Int)], from fetched: FetchedBatches,
+    fetch: @escaping @Sendable (OffsetRange) -> any FetchableInput
+  ) -> RDD<ConsumerRecord> {
+    RDD(
+      context, label: "topics", partitionCount: max(1, ranges.count), dependencies: [],
+      weight: { $0 < ranges.count ? 2_000 + Int64(ranges[$0].bytes) * weightPerByte : 0 }
+    ) { partition, task, emit in
+      guard partition < ranges.count else { return }
+      let range = ranges[partition].range
+      guard let batches = fetched.batches(range) else { throw InputMissing(fetch(range)) }
+      try read(range, batches, task, emit)
+    }
+  }
+
+  /// Walks the records of a range. A fetch may begin inside a batch and end inside one: what lies outside the range is
+  /// skipped, as control batches are.
+  private static func read(
+    _ range: OffsetRange, _ batches: [Bytes], _ task: TaskContext,
+    _ emit: (UnsafeBufferPointer<ConsumerRecord>) throws -> Void
+  ) throws {
+    let workspace = task.locals.object(CodecWorkspace.self) { CodecWorkspace() }
+    let shared = task.locals.object(ConsumerRecordBuffer.self) { ConsumerRecordBuffer() }
+    let buffer = shared.isInUse ? ConsumerRecordBuffer() : shared
+    buffer.isInUse = true
+    defer {
+      buffer.removeAll()
+      buffer.isInUse = false
+    }
+    let topic = range.topic
+    let partition = range.partition
+    for bytes in batches {
+      let section: RecordSection
+      do {
+        let batch = try RecordBatch(bytes)
+        if batch.header.isControl { continue }
+        section = try batch.records(using: workspace)
+      } catch {
+        throw UnreadableRange(range: range, reason: error)
+      }
+      // The buffer's records point into the section's memory: it is emptied before the section goes.
+      try withExtendedLifetime(section) {
+        try section.forEachRecord(from: range.from, until: range.until) { record in
+          buffer.append(record, topic: topic, partition: partition)
+          if buffer.isFull {
+            task.recordsRead += buffer.count
+            try buffer.flush(emit)
+          }
+        }
+        task.recordsRead += buffer.count
+        try buffer.flush(emit)
+      }
+    }
+  }
+}
+
+/// A range holds bytes that are no record batches.
+struct UnreadableRange: DiagnosableError {
+  var range: OffsetRange
+  var reason: RecordBatchError
+  var fault: Fault { .peer }
+  var isRetriable: Bool { true }
+  var leavesUsable: Bool { true }
+  var description: String { "\(range.topicPartition), offsets \(range.from) to \(range.until): \(reason)" }
+}
