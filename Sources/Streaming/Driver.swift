@@ -67,9 +67,19 @@ final class Driver: @unchecked Sendable {
     guard !context.sources.isEmpty else {
       return finish(StreamingError.invalidDefinition("the job has no input: add a stream of topics or a queue"))
     }
-    openSinks { [self] in
-      reportGuarantees()
-      startSources()
+    prepare(step: 0) { [self] in
+      openSinks { [self] in
+        reportGuarantees()
+        startSources()
+      }
+    }
+  }
+
+  private func prepare(step: Int, then: @escaping @Sendable () -> Void) {
+    guard step < context.preparations.count else { return then() }
+    context.preparations[step] { [self] error in
+      if let error { return fail(error) }
+      prepare(step: step + 1, then: then)
     }
   }
 

@@ -63,6 +63,7 @@ public final class StreamingContext: @unchecked Sendable {
   package private(set) var outputs: [StreamOutput] = []
   private var problems: [StreamingError] = []
   private var listeners: [any StreamingListener] = []
+  package private(set) var preparations: [(@escaping @Sendable ((any Error)?) -> Void) -> Void] = []
   private var endings: [@Sendable () -> Void] = []
   private var attachments: [ObjectIdentifier: AnyObject] = [:]
   private var driver: Driver?
@@ -103,6 +104,11 @@ public final class StreamingContext: @unchecked Sendable {
 
   /// Adds a listener; it hears of everything from the start on.
   public func addStreamingListener(_ listener: any StreamingListener) { listeners.append(listener) }
+
+  /// Does something on the driver's loop before sinks are opened and sources begin; in the order of the calls.
+  package func beforeStart(_ step: @escaping (_ then: @escaping @Sendable ((any Error)?) -> Void) -> Void) {
+    preparations.append(step)
+  }
 
   /// Calls `body` on the driver's loop when the job has ended without an error, before anybody else hears of it.
   public func atEnd(_ body: @escaping @Sendable () -> Void) { endings.append(body) }

@@ -1,0 +1,80 @@
+import Groundwork
+import KafkaClients
+import KafkaProtocol
+import Streaming
+import SystemInterfaces
+
+/// How a job finds its cluster, put into the context by whoever runs the job: it may start an embedded broker when the
+/// first stream of topics is defined.
+public final class KafkaCluster: Sendable {
+  /// The brokers to begin with; called when they are needed first.
+  public let bootstrap: @Sendable () throws -> [Address]
+  /// What an acknowledged record survives, for the guarantee that is printed at start.
+  public let durability: @Sendable () -> String
+
+  public init(
+    bootstrap: @escaping @Sendable () throws -> [Address],
+    durability: @escaping @Sendable () -> String = { "acknowledged by all in-sync replicas" }
+  ) {
+    self.bootstrap = bootstrap
+    self.durability = durability
+  }
+}
+
+/// A job's connection to its cluster: one client, on a loop of its own, and one producer.
+///
+/// Sendable: its properties are constant; the client and the producer are used on their loop.
+final class KafkaConnection: Sendable {
+  let client: KafkaClient
+  let producer: Producer
+  let durability: @Sendable () -> String
+  /// The driver's loop, on which the job's sources and sinks are called back.
+  let driverLoop: any Loop
+
+  init(_ context: StreamingContext) throws {
+    let environment = context.environment
+    let cluster = try context.attachment(KafkaCluster.self) {
+      guard let text = context.setting("sluice.kafka.bootstrapServers") else {
+        throw StreamingError.invalidDefinition(
+          "no brokers are named: set sluice.kafka.bootstrapServers or give --bootstrap-server HOST:PORT")
+      }
+      let addresses = text.split(separator: ",").compactMap { Address(text: String($0)) }
+      return KafkaCluster(bootstrap: { addresses })
+    }
+    var configuration = ClientConfiguration(bootstrap: try cluster.bootstrap(), clientID: environment.jobName)
+    configuration.allowsAutoTopicCreation = false
+    let loop = environment.world.runner.makeLoop(named: "kafka")
+    client = KafkaClient(world: environment.world, loop: loop, configuration: configuration)
+    producer = Producer(client: client, configuration: ProducerConfiguration())
+    durability = cluster.durability
+    driverLoop = environment.loop
+  }
+
+  /// Makes a topic where it does not exist yet.
+  func createTopic(
+    _ name: String, partitions: Int32, settings: [String: String], then: @escaping @Sendable ((any Error)?) -> Void
+  ) {
+    let topic = Admin.NewTopic(
+      name, partitions: partitions, replicationFactor: 1,
+      settings: settings.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+    client.loop.post { [self] in
+      Admin(client).createTopics([topic]) { [driverLoop] result in
+        driverLoop.post {
+          if case .failure(let error) = result, error.kafkaCode != .topicAlreadyExists { return then(error) }
+          then(nil)
+        }
+      }
+    }
+  }
+
+  func close() {
+    client.loop.post { [client] in client.close() }
+  }
+}
+
+extension StreamingContext {
+  /// The job's connection, made when the first stream or sink needs it.
+  func kafka() throws -> KafkaConnection {
+    try attachment(KafkaConnection.self) { try KafkaConnection(self) }
+  }
+}

@@ -1,0 +1,276 @@
+import Datasets
+import Groundwork
+import KafkaClients
+import KafkaProtocol
+import Streaming
+import Synchronization
+import SystemInterfaces
+
+/// Topics as a source of batches: a fetcher keeps raw record batches coming, and a plan takes, of every partition, a range
+/// of what has arrived.
+///
+/// Sendable: touched on the driver's loop, but `fetched`, which guards itself and is what tasks read.
+final class KafkaSource: StreamSource, @unchecked Sendable {
+  /// How much a batch may take, and how much may wait in memory.
+  struct Limits: Sendable {
+    /// Records a second and partition; nil for no limit.
+    var ratePerPartitionMax: Int?
+    /// Bytes of batches that are kept for retries and windows.
+    var fetchedBytesMax = 512 << 20
+
+    init(setting: (String) -> String?) {
+      ratePerPartitionMax = setting("sluice.kafka.maxRatePerPartition").flatMap { Int($0) }
+    }
+  }
+
+  /// One partition's place in the stream.
+  private struct Position {
+    /// The offset that the next plan begins with.
+    var next: Offset
+    /// With `limitToPresent`: the offset to stop before.
+    var end: Offset?
+  }
+
+  private let connection: KafkaConnection
+  private let topics: [String]
+  private let group: String
+  private let start: StartingOffsets
+  private let limits: Limits
+  let fetched: FetchedBatches
+  private var fetcher: Fetcher?
+  private var environment: SourceEnvironment?
+  private var positions: [TopicPartition: Position] = [:]
+  /// The keys of `positions`, sorted: the order of ranges and of dataset partitions.
+  private var partitions: [TopicPartition] = []
+  /// Bytes planned for a range, by which tasks are weighed.
+  private var bytesOfRange: [OffsetRange: Int] = [:]
+
+  init(
+    _ connection: KafkaConnection, topics: [String], group: String, start: StartingOffsets, limits: Limits
+  ) {
+    self.connection = connection
+    self.topics = topics
+    self.group = group
+    self.start = start
+    self.limits = limits
+    fetched = FetchedBatches(bytesMax: limits.fetchedBytesMax)
+  }
+
+  var name: String { "topics \(topics.joined(separator: ","))" }
+  var isReplayable: Bool { true }
+
+  // MARK: Start
+
+  func start(_ environment: SourceEnvironment, ready: @escaping @Sendable (Result<Void, any Error>) -> Void) {
+    self.environment = environment
+    let client = connection.client
+    let driver = connection.driverLoop
+    client.loop.post { [self] in
+      findPositions { result in
+        driver.post { [self] in
+          switch result {
+          case .failure(let error): ready(.failure(error))
+          case .success(let found):
+            begin(at: found)
+            ready(.success(()))
+          }
+        }
+      }
+    }
+  }
+
+  /// Committed offsets, else the start of choice; on the client's loop.
+  private func findPositions(then: @escaping @Sendable (Result<[TopicPartition: Offset], ClientError>) -> Void) {
+    let client = connection.client
+    let offsets = Offsets(client)
+    let fallback: Offsets.Position = start == .earliest ? .earliest : .latest
+    client.metadata(for: topics) { [topics, group] result in
+      guard case .success(let metadata) = result else { return then(result.map { _ in [:] }) }
+      let partitions = topics.flatMap { topic in
+        (metadata.topics[topic]?.partitions ?? []).map { TopicPartition(topic, $0.index) }
+      }
+      offsets.committed(group: group, partitions) { result in
+        guard case .success(let committed) = result else { return then(result.map { _ in [:] }) }
+        let new = partitions.filter { committed[$0] == nil }
+        offsets.list(Dictionary(uniqueKeysWithValues: new.map { ($0, fallback) })) { result in
+          then(
+            result.map { listed in
+              committed.mapValues(\.offset).merging(listed.mapValues(\.offset)) { committed, _ in committed }
+            })
+        }
+      }
+    }
+  }
+
+  private func begin(at found: [TopicPartition: Offset]) {
+    positions = found.mapValues { Position(next: $0) }
+    partitions = found.keys.sorted()
+    let environment = environment
+    let group = group
+    let fetcher = Fetcher(connection.client) { event in
+      switch event {
+      case .arrived: environment?.dataArrived()
+      case .offsetOutOfRange(let partition, let offset):
+        environment?.fail(OffsetsLost(partition: partition, offset: offset, group: group))
+      case .failed(let partition, let error, let isStopped):
+        if isStopped {
+          environment?.fail(error)
+        } else {
+          environment?.log("\(partition) cannot be fetched at the moment, it is tried again: \(error)")
+        }
+      }
+    }
+    self.fetcher = fetcher
+    fetcher.start(found)
+  }
+
+  // MARK: Batches
+
+  func plan(_ batch: BatchIdentity, interval: Duration) -> SourcePlan {
+    guard let fetcher else { return SourcePlan() }
+    var plan = SourcePlan()
+    let recordsMax = limits.ratePerPartitionMax.map { max(1, Int(Double($0) * interval.inSeconds)) }
+    for partition in partitions {
+      guard let position = positions[partition], let arrived = fetcher.buffer.snapshot(of: partition) else { continue }
+      let taken = RangeChoice(arrived, next: position.next, end: position.end, recordsMax: recordsMax)
+      let range = OffsetRange(partition, from: position.next, until: taken.until)
+      plan.ranges.append(range)
+      guard !range.isEmpty else { continue }
+      positions[partition]!.next = taken.until
+      plan.records += taken.records
+      plan.bytes += taken.bytes
+      if taken.isLimited {
+        plan.limitReason = "sluice.kafka.maxRatePerPartition=\(limits.ratePerPartitionMax ?? 0)"
+      }
+      bytesOfRange[range] = taken.bytes
+      fetched.insert(
+        FetchedBatches.Block(range: range, batches: taken.batches, bytes: taken.bytes, number: batch.number))
+      fetcher.release(partition, upTo: taken.until)
+    }
+    return plan
+  }
+
+  var hasData: Bool {
+    guard let fetcher else { return false }
+    return partitions.contains { partition in
+      guard let position = positions[partition], let arrived = fetcher.buffer.snapshot(of: partition) else {
+        return false
+      }
+      return !arrived.batches.isEmpty && position.next < min(position.end ?? arrived.nextOffset, arrived.nextOffset)
+    }
+  }
+
+  func dataset(_ plan: SourcePlan, of number: BatchNumber, _ context: SluiceContext) -> RDD<ConsumerRecord> {
+    let ranges = plan.ranges.map { (range: $0, bytes: bytesOfRange[$0] ?? 0) }
+    return KafkaDataset.records(context, ranges, from: fetched) { [self] range in
+      RangeFetch(range: range, number: number, client: connection.client, fetched: fetched)
+    }
+  }
+
+  func commit(_ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable ((any Error)?) -> Void) {
+    let moved = plan.ranges.filter { !$0.isEmpty }
+    guard !moved.isEmpty else { return then(nil) }
+    let offsets = Dictionary(uniqueKeysWithValues: moved.map { ($0.topicPartition, Offsets.Committed($0.until)) })
+    let client = connection.client
+    let driver = connection.driverLoop
+    client.loop.post { [group] in
+      Offsets(client).commit(group: group, offsets) { result in
+        driver.post {
+          if case .failure(let error) = result { then(error) } else { then(nil) }
+        }
+      }
+    }
+  }
+
+  func forget(through batch: BatchNumber) {
+    fetched.forget(through: batch)
+    bytesOfRange = bytesOfRange.filter { fetched.batches($0.key) != nil }
+  }
+
+  // MARK: End
+
+  func limitToPresent(then: @escaping @Sendable ((any Error)?) -> Void) {
+    let wanted = Dictionary(uniqueKeysWithValues: partitions.map { ($0, Offsets.Position.latest) })
+    let client = connection.client
+    let driver = connection.driverLoop
+    client.loop.post { [self] in
+      Offsets(client).list(wanted) { result in
+        driver.post { [self] in
+          switch result {
+          case .failure(let error): then(error)
+          case .success(let listed):
+            for partition in partitions { positions[partition]!.end = listed[partition]?.offset }
+            then(nil)
+          }
+        }
+      }
+    }
+  }
+
+  var isExhausted: Bool {
+    fetcher != nil
+      && partitions.allSatisfy { partition in
+        guard let position = positions[partition], let end = position.end else { return false }
+        return position.next >= end
+      }
+  }
+
+  var lag: SourceLag {
+    guard let fetcher else { return SourceLag(records: 0) }
+    return SourceLag(
+      records: fetcher.buffer.snapshot().reduce(0) { sum, arrived in
+        guard let position = positions[arrived.partition], let end = arrived.highWatermark else { return sum }
+        return sum + max(0, end - position.next)
+      })
+  }
+
+  func stop(then: @escaping @Sendable () -> Void) {
+    let driver = connection.driverLoop
+    let fetcher = fetcher
+    connection.client.loop.post { [connection] in
+      fetcher?.close()
+      connection.close()
+      driver.post { then() }
+    }
+  }
+}
+
+/// A range that a task found missing: fetched from its topic again, into the place where tasks look.
+struct RangeFetch: FetchableInput {
+  var range: OffsetRange
+  /// The batch it belongs to: it is forgotten with it.
+  var number: BatchNumber
+  var client: KafkaClient
+  var fetched: FetchedBatches
+
+  var summary: String { "\(range)" }
+
+  func fetch(then: @escaping @Sendable ((any Error)?) -> Void) {
+    client.loop.post {
+      client.fetchRange(range, bytesMax: .max) { result in
+        switch result {
+        case .failure(let error): then(error)
+        case .success(let found):
+          fetched.insert(
+            FetchedBatches.Block(
+              range: range, batches: found.batches, bytes: found.batches.reduce(0) { $0 + $1.count }, number: number))
+          then(nil)
+        }
+      }
+    }
+  }
+}
+
+/// The offset to go on from is no longer, or not yet, in the log: records may be lost.
+struct OffsetsLost: DiagnosableError {
+  var partition: TopicPartition
+  var offset: Offset
+  var group: String
+  var fault: Fault { .peer }
+  var isRetriable: Bool { false }
+  var leavesUsable: Bool { false }
+  var description: String {
+    "offset \(offset) of \(partition) is not in the topic's log: retention has removed it, or the topic was made anew, and "
+      + "records may be lost; to go on anyway, reset the offsets of group \(group) or give the job another --name"
+  }
+}
