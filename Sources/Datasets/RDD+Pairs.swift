@@ -135,13 +135,7 @@ extension RDD {
           if !isNew { table[entry] = try combine(table[entry], value) }
         }
       }
-      var chunk = Chunk<(Key, Value)>()
-      var position = 0
-      while position < table.count {
-        position += table.copyPairs(from: position, limit: Chunk<(Key, Value)>.usualCapacity, into: &chunk)
-        try emit(chunk.view)
-        chunk.clear()
-      }
+      try table.emitPairs(emit)
     }
   }
 }

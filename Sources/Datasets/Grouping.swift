@@ -1,0 +1,79 @@
+/// One of the datasets that an operator brings together by key: read in place where it is partitioned alike already, else
+/// through a shuffle that does not combine.
+public struct GroupingSide<Key: Hashable & Sendable, Value>: Sendable {
+  @usableFromInline let dependency: Dependency
+  @usableFromInline let read: RDD<(Key, Value)>.Compute
+
+  @inlinable public init(_ dataset: RDD<(Key, Value)>, _ partitioner: Partitioner<Key>) {
+    if let identity = partitioner.identity, dataset.partitioning == identity,
+      dataset.partitionCount == partitioner.partitionCount
+    {
+      dependency = .narrow(dataset)
+      read = { partition, task, emit in try dataset.compute(partition, task, emit) }
+      return
+    }
+    let shuffle = ShuffleDependency(parent: dataset, reducePartitions: partitioner.partitionCount) { partition, task in
+      var buckets = ShuffleBuckets<(Key, Value)>(partitioner.partitionCount)
+      try dataset.compute(partition, task) { view in
+        for index in 0..<view.count {
+          buckets.append((detached(view[index].0), detached(view[index].1)), to: partitioner.partition(view[index].0))
+        }
+      }
+      return buckets.blocks()
+    }
+    dependency = .shuffle(shuffle)
+    read = { partition, _, emit in try shuffle.read(partition, emit) }
+  }
+}
+
+/// Elements on their way into the blocks of a shuffle that does not combine.
+public struct ShuffleBuckets<Element> {
+  @usableFromInline var buckets: [ContiguousArray<Element>]
+
+  @inlinable public init(_ count: Int) { buckets = Array(repeating: [], count: count) }
+
+  /// The element must be detached.
+  @inlinable public mutating func append(_ element: Element, to bucket: Int) { buckets[bucket].append(element) }
+
+  @inlinable public func blocks() -> [ShuffleBlock?] { buckets.map { $0.isEmpty ? nil : ArrayBlock($0) } }
+}
+
+extension ShuffleDependency {
+  /// Hands over the elements for one reduce partition, in the order of the map partitions. Only for a shuffle whose map
+  /// side writes `ArrayBlock<Element>`.
+  @inlinable public func read<Element>(
+    _ partition: Int, _ emit: (UnsafeBufferPointer<Element>) throws -> Void
+  ) throws {
+    for block in try output.blocks(forReduce: partition) {
+      try unsafeDowncast(block, to: ArrayBlock<Element>.self).elements.withUnsafeBufferPointer { try emit($0) }
+    }
+  }
+}
+
+extension OrderedTable {
+  /// Hands over all entries as pairs, in the order of insertion, a chunk at a time.
+  @inlinable public func emitPairs(_ emit: (UnsafeBufferPointer<(Key, Value)>) throws -> Void) throws {
+    var chunk = Chunk<(Key, Value)>()
+    var position = 0
+    while position < count {
+      position += copyPairs(from: position, limit: Chunk<(Key, Value)>.usualCapacity, into: &chunk)
+      try emit(chunk.view)
+      chunk.clear()
+    }
+  }
+}
+
+extension RDD {
+  /// The partitioner for bringing this dataset and `other` together: what one of them has already, where that has the
+  /// asked number of partitions, else a new one of `partitions` or of the larger of the two counts, as in Spark.
+  @inlinable func commonPartitioner<Key: Hashable & Sendable>(
+    _ other: AnyRDD, _ partitions: Int?, _ key: Key.Type = Key.self
+  ) -> Partitioner<Key> {
+    if let partitions { return .hash(partitions) }
+    for dataset in [self as AnyRDD, other].sorted(by: { $0.partitionCount > $1.partitionCount }) {
+      let partitioner = Partitioner<Key>.hash(dataset.partitionCount)
+      if dataset.partitioning != nil, dataset.partitioning == partitioner.identity { return partitioner }
+    }
+    return .hash(context.defaultParallelism)
+  }
+}
