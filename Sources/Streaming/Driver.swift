@@ -77,9 +77,10 @@ final class Driver: @unchecked Sendable {
 
   private func prepare(step: Int, then: @escaping @Sendable () -> Void) {
     guard step < context.preparations.count else { return then() }
-    context.preparations[step] { [self] error in
+    let prepare = context.preparations[step]
+    prepare { [self] error in
       if let error { return fail(error) }
-      prepare(step: step + 1, then: then)
+      self.prepare(step: step + 1, then: then)
     }
   }
 

@@ -121,6 +121,9 @@ public final class StreamingContext: @unchecked Sendable {
     return object
   }
 
+  /// Puts an object of a type in place, before anybody asks for it.
+  package func attach<T: AnyObject>(_ object: T) { attachments[ObjectIdentifier(T.self)] = object }
+
   /// Notes what is wrong with the definition; `start` fails with the first of these.
   package func note(_ problem: StreamingError) { problems.append(problem) }
 

@@ -1,0 +1,187 @@
+import Datasets
+import Groundwork
+import JobScheduling
+import KafkaStreaming
+import LinuxSystem
+import Streaming
+import Synchronization
+import SystemInterfaces
+
+/// A job's process: arguments, settings, seams, signals, exit code.
+struct JobProgram {
+  private let spec: CommandSpec
+  private let name: String
+  private let defaults: [String: String]
+  private let settings: [String: String]
+  private let define: (StreamingContext, Options) throws -> Void
+
+  init(
+    _ spec: CommandSpec, name: String, defaults: [String: String], settings: [String: String],
+    define: @escaping (StreamingContext, Options) throws -> Void
+  ) {
+    self.spec = spec
+    self.name = name
+    self.defaults = defaults
+    self.settings = settings
+    self.define = define
+  }
+
+  func run() -> Never {
+    do {
+      let options = try spec.parse(Array(CommandLine.arguments.dropFirst()))
+      if options.isHelpAsked {
+        TextOutput.standard.write(spec.help)
+        exit(ExitCode.success)
+      }
+      exit(try run(options))
+    } catch let error as OptionError {
+      JobProgram.complain(spec.name, error)
+      exit(ExitCode.usage)
+    } catch let error as ConfigurationError {
+      JobProgram.complain(spec.name, error)
+      exit(ExitCode.usage)
+    } catch {
+      JobProgram.complain(spec.name, error)
+      exit(ExitCode.failure)
+    }
+  }
+
+  private func exit(_ code: Int32) -> Never {
+    TextOutput.standard.flush()
+    ThisProcess.exit(code)
+  }
+
+  static func complain(_ name: String, _ error: any Error) {
+    TextOutput.error.write("\(name): \(error)\n")
+  }
+
+  private func run(_ options: Options) throws -> Int32 {
+    var configuration = try SluiceConfiguration(options: options, files: LinuxFileStore())
+    for (key, value) in defaults where configuration.origin(of: key) == nil {
+      configuration.set(key, value, in: .file, origin: "the job's defaults")
+    }
+    for (key, value) in settings { configuration.set(key, value) }
+    try configuration.check()
+    for warning in configuration.warnings { TextOutput.error.write("\(spec.name): \(warning)\n") }
+
+    let jobName = configuration.text("sluice.app.name") ?? name
+    let state = try StateDirectory(environment: ThisProcess.environment)
+    let live = LiveWorld.make(executors: try configuration.executorCount(cores: LiveWorld.processorCount))
+    let lock: any FileLock
+    do {
+      lock = try JobLock.take(jobName, as: .job, pid: ThisProcess.pid, in: state, files: live.world.files)
+    } catch {
+      guard case .locked(let holder) = error.code else { throw error }
+      throw JobAlreadyRuns(name: jobName, holder: holder)
+    }
+    defer { lock.unlock() }
+
+    let life = JobLife(live, name: jobName)
+    let context = try makeContext(live.world, life, configuration, jobName, state)
+    try define(context, options)
+    return try life.run(context)
+  }
+
+  private func makeContext(
+    _ world: World, _ life: JobLife, _ configuration: SluiceConfiguration, _ jobName: String, _ state: StateDirectory
+  ) throws -> StreamingContext {
+    let programName = spec.name
+    let scheduler = DAGScheduler(
+      loop: life.loop, runner: world.runner, attemptsMax: try configuration.int("sluice.task.maxFailures") ?? 4)
+    let parallelism = try configuration.int("sluice.default.parallelism") ?? world.runner.executorCount
+    var settings = Dictionary(uniqueKeysWithValues: configuration.given.map { ($0.key, $0.value) })
+    settings["sluice.broker.data"] = configuration.text("sluice.broker.data") ?? state.broker
+    let context = try StreamingContext(
+      sluice: SluiceContext(runner: scheduler, defaultParallelism: max(1, parallelism)),
+      batchInterval: try configuration.duration("sluice.streaming.batchInterval") ?? .seconds(1),
+      environment: StreamingEnvironment(
+        world: world, loop: life.loop, scheduler: scheduler, jobName: jobName,
+        checkpointDirectory: configuration.text("sluice.streaming.checkpoint"),
+        availableNow: try configuration.bool("sluice.streaming.availableNow"), settings: settings,
+        print: { TextOutput.standard.write($0) },
+        log: { TextOutput.error.write("\(programName): \($0)\n") }))
+    if configuration.text("sluice.kafka.bootstrapServers") == nil {
+      let data = settings["sluice.broker.data"]!
+      context.attach(
+        KafkaCluster(
+          bootstrap: { [try life.embeddedBroker(data)] },
+          durability: { "the embedded broker's records survive the death of the process, not a power loss" }))
+    }
+    return context
+  }
+}
+
+/// A second job of one name.
+struct JobAlreadyRuns: DiagnosableError {
+  var name: String
+  var holder: String
+  var fault: Fault { .user }
+  var isRetriable: Bool { true }
+  var leavesUsable: Bool { true }
+  var description: String {
+    "a job named \(name) runs already (\(holder)): stop it first, or give this one another --name"
+  }
+}
+
+/// The driver's loop, the embedded broker and the signals of one job process.
+///
+/// Sendable: `broker` is guarded; the rest is constant.
+final class JobLife: Sendable {
+  let loop: EpollLoop
+  private let live: LiveWorld
+  private let name: String
+  private let broker = Mutex<(loop: EpollLoop, broker: EmbeddedBroker)?>(nil)
+  private let outcome = Mutex<Int32?>(nil)
+
+  init(_ live: LiveWorld, name: String) {
+    self.live = live
+    self.name = name
+    loop = EpollLoop(named: "driver")
+  }
+
+  /// The address of the broker that serves a data folder: another process's, or one that begins here and ends with the
+  /// job.
+  func embeddedBroker(_ dataDirectory: String) throws -> Address {
+    let brokerLoop = EpollLoop(named: "broker")
+    let found = try EmbeddedBroker.findOrStart(
+      live.world, loop: brokerLoop, dataDirectory: dataDirectory, pid: ThisProcess.pid)
+    if let owned = found.owned {
+      broker.withLock { $0 = (brokerLoop, owned) }
+    } else {
+      brokerLoop.stop()
+    }
+    return found.address
+  }
+
+  /// Starts the job and waits until it has ended.
+  /// - Returns: the exit code.
+  func run(_ context: StreamingContext) throws -> Int32 {
+    let name = name
+    let interrupted = Mutex<Signal?>(nil)
+    let watcher = try SignalWatcher([.interrupt, .terminate], on: loop) { signal in
+      let isSecond = interrupted.withLock { first in
+        defer { first = first ?? signal }
+        return first != nil
+      }
+      if isSecond { ThisProcess.exit(ExitCode.signal(signal.rawValue)) }
+      TextOutput.error.write("\(name): stopping after the batch that runs; once more stops at once\n")
+      context.stop()
+    }
+    try context.start { [self] error in
+      if let error { JobProgram.complain(name, error) }
+      let signal = interrupted.withLock { $0 }
+      let code = error != nil ? ExitCode.failure : signal.map { ExitCode.signal($0.rawValue) } ?? ExitCode.success
+      outcome.withLock { $0 = code }
+      loop.stop()
+    }
+    loop.waitUntilEnded()
+    _ = watcher
+    broker.withLock { running in
+      guard let (brokerLoop, broker) = running else { return }
+      broker.stop(brokerLoop)
+      brokerLoop.waitUntilEnded()
+      running = nil
+    }
+    return outcome.withLock { $0 } ?? ExitCode.failure
+  }
+}
