@@ -45,7 +45,10 @@ final class KafkaConnection: Sendable {
     configuration.allowsAutoTopicCreation = false
     let loop = environment.world.runner.makeLoop(named: "kafka")
     client = KafkaClient(world: environment.world, loop: loop, configuration: configuration)
-    producer = Producer(client: client, configuration: ProducerConfiguration())
+    var producing = ProducerConfiguration()
+    // A batch's output is in memory already when it is sent: the producer's own bound would only get in its way.
+    producing.bufferMemory = .max
+    producer = Producer(client, configuration: producing)
     durability = cluster.durability
     driverLoop = environment.loop
   }

@@ -101,23 +101,21 @@ private final class TopicPlayer: StreamingListener, @unchecked Sendable {
       var batches: [EncodedBatch] = []
       func close() throws {
         guard !builder.isEmpty else { return }
-        let count = Int(builder.recordCount)
         let bytes = try builder.finish(RecordBatchSettings(codec: compression), using: workspace)
         builder.reset()
-        batches.append(EncodedBatch(bytes: bytes, recordCount: count))
+        batches.append(EncodedBatch(bytes))
       }
       for index in range where index % partitionCount == partition {
         try builder.append(key: nil, value: lines[index], timestamp: connection.client.loop.wallTime)
         if builder.uncompressedSize > TopicSink.batchBytesMax { try close() }
       }
       try close()
-      for batch in batches {
-        inFlight += 1
-        connection.producer.send(batch, to: TopicPartition(topic, PartitionIndex(Int32(partition)))) { [self] result in
-          inFlight -= 1
-          if case .failure(let error) = result { return end(error) }
-          if inFlight == 0, position == lines.count { end(nil) }
-        }
+      inFlight += batches.count
+      try connection.producer.sendBatches(TopicPartition(topic, PartitionIndex(Int32(partition))), batches) {
+        [self] delivery in
+        inFlight -= 1
+        if let error = delivery.error { return end(error) }
+        if inFlight == 0, position == lines.count { end(nil) }
       }
     }
   }

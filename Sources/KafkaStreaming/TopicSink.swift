@@ -80,8 +80,10 @@ final class TopicSink: Sink, @unchecked Sendable {
     connection.client.loop.post { [topic] in
       let answers = Answers(prepared.batches.count) { error in driver.post { then(error) } }
       for (partition, batch) in prepared.batches {
-        producer.send(batch, to: TopicPartition(topic, partition)) { result in
-          if case .failure(let error) = result { answers.add(error) } else { answers.add(nil) }
+        do throws(ClientError) {
+          try producer.sendBatches(TopicPartition(topic, partition), [batch]) { answers.add($0.error) }
+        } catch {
+          answers.add(error)
         }
       }
     }
@@ -159,7 +161,7 @@ struct TopicEncoder: ~Copyable {
   mutating func append(_ record: ProducerRecord) throws {
     let partition =
       record.partition.map { Int($0.rawValue) }
-      ?? record.key.map { Murmur2.partition(of: $0, count: sink.partitionCount) } ?? sticky
+      ?? record.key.map { Int(murmur2($0) & Int32.max) % sink.partitionCount } ?? sticky
     let box = builders[partition] ?? BuilderBox()
     builders[partition] = box
     try box.builder.append(
@@ -169,11 +171,10 @@ struct TopicEncoder: ~Copyable {
   }
 
   private mutating func close(_ partition: Int, _ box: BuilderBox) throws {
-    let count = Int(box.builder.recordCount)
     let encoded = try box.builder.finish(RecordBatchSettings(codec: sink.compression), using: workspace)
     box.builder.reset()
     bytes += encoded.count
-    batches.append((PartitionIndex(Int32(partition)), EncodedBatch(bytes: encoded, recordCount: count)))
+    batches.append((PartitionIndex(Int32(partition)), EncodedBatch(encoded)))
   }
 
   consuming func finish() throws -> TaskOutput {
