@@ -27,22 +27,16 @@ struct JobProgram {
   }
 
   func run() -> Never {
-    do {
+    do throws(any Error) {
       let options = try spec.parse(Array(CommandLine.arguments.dropFirst()))
       if options.isHelpAsked {
-        TextOutput.standard.write(spec.help)
+        TextOutput.standard.write(spec.helpText())
         exit(ExitCode.success)
       }
       exit(try run(options))
-    } catch let error as OptionError {
-      JobProgram.complain(spec.name, error)
-      exit(ExitCode.usage)
-    } catch let error as ConfigurationError {
-      JobProgram.complain(spec.name, error)
-      exit(ExitCode.usage)
     } catch {
       JobProgram.complain(spec.name, error)
-      exit(ExitCode.failure)
+      exit(error is OptionError || error is ConfigurationError ? ExitCode.usage : ExitCode.failure)
     }
   }
 
