@@ -7,7 +7,7 @@ extension AnyRDD {
     var pending: [(dataset: AnyRDD, depth: Int, isBehindShuffle: Bool)] = [(self, 0, false)]
     while let (dataset, depth, isBehindShuffle) = pending.popLast() {
       let isNew = seen.insert(ObjectIdentifier(dataset)).inserted
-      let mark = isBehindShuffle ? "+-" : depth == 0 && lines.isEmpty ? "" : "| "
+      let mark = isBehindShuffle ? "+-" : ""
       let kept = dataset.isPersisted ? " [kept in memory]" : ""
       lines.append(
         String(repeating: "  ", count: depth) + "\(mark)(\(dataset.partitionCount)) \(dataset.label)\(kept)"

@@ -183,7 +183,7 @@ extension RDD {
       elements = unsafeDowncast(block, to: ArrayBlock<Element>.self).elements  // only this dataset inserts under its name
     } else {
       var computed = ContiguousArray<Element>()
-      try produce.unsafelyUnwrapped(partition, task) { view in
+      try produce(partition, task) { view in
         for element in view { computed.append(detached(element)) }
       }
       elements = computed

@@ -31,7 +31,8 @@ extension RDD {
     _ add: @escaping @Sendable (Combined, Value) throws -> Combined,
     _ merge: @escaping @Sendable (Combined, Combined) throws -> Combined
   ) -> RDD<(Key, Combined)> where Element == (Key, Value) {
-    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) { [self] partition, task in
+    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) {
+      [self] partition, task in
       var table = OrderedTable<Key, Combined>()
       try compute(partition, task) { view in
         for index in 0..<view.count {

@@ -90,7 +90,8 @@ extension RDD {
   where Element: Hashable & Sendable {
     let mine: RDD<(Element, Bool)> = map { ($0, true) }
     let theirs: RDD<(Element, Bool)> = other.map { ($0, true) }
-    return mine.grouping(theirs, partitions, label: "intersection", givesPairs: false) { element, mine, theirs, output in
+    return mine.grouping(theirs, partitions, label: "intersection", givesPairs: false) {
+      element, mine, theirs, output in
       if !mine.isEmpty && !theirs.isEmpty { output.append(element) }
     }
   }

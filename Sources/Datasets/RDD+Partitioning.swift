@@ -52,13 +52,16 @@ extension RDD {
   /// Each element once; which of equals is kept, and the order, follow the order of the partitions.
   @inlinable public func distinct(partitions: Int? = nil) -> RDD<Element> where Element: Hashable & Sendable {
     let partitioner = Partitioner<Element>.hash(partitions ?? Swift.max(1, partitionCount))
-    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) { [self] partition, task in
+    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) {
+      [self] partition, task in
       var table = OrderedTable<Element, Void>()
       try compute(partition, task) { view in
         for index in 0..<view.count { _ = table.entry(view[index], ()) }
       }
       var buckets = ShuffleBuckets<Element>(partitioner.partitionCount)
-      for index in 0..<table.count { buckets.append(table.key(at: index), to: partitioner.partition(table.key(at: index))) }
+      for index in 0..<table.count {
+        buckets.append(table.key(at: index), to: partitioner.partition(table.key(at: index)))
+      }
       return buckets.blocks()
     }
     return RDD<Element>(

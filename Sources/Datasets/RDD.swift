@@ -104,8 +104,8 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
   /// Computes one partition, handing over its chunks in order; what is lent to `emit` is valid during that call.
   public typealias Compute = @Sendable (_ partition: Int, _ task: TaskContext, _ emit: Emit) throws -> Void
 
-  /// nil once the dataset is taken apart.
-  @usableFromInline var produce: Compute?
+  /// Gives nothing once the dataset is taken apart. (Not an optional: a function inside one is called through thunks.)
+  @usableFromInline var produce: Compute
   private let weigh: (@Sendable (Int) -> Int64)?
 
   /// - Parameters:
@@ -123,10 +123,10 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
     self.partitioning = partitioning
   }
 
-  deinit { produce = nil }
+  deinit { produce = { _, _, _ in } }
 
   override func dismantle(into parents: inout [AnyRDD]) {
-    produce = nil
+    produce = { _, _, _ in }
     super.dismantle(into: &parents)
   }
 
@@ -138,7 +138,7 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
     if let cached = persistence.current {
       try computePersisted(cached, partition, task, emit)
     } else {
-      try produce.unsafelyUnwrapped(partition, task, emit)
+      try produce(partition, task, emit)
     }
   }
 

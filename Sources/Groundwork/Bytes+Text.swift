@@ -62,6 +62,32 @@ extension Bytes {
   }
 
   @inlinable public mutating func next() -> Bytes? {
+    guard whole.owner != nil else { return nextOfInline() }
+    // Addresses instead of slices of `whole`: a slice would retain and release its arena for each piece, though most
+    // pieces are short and stand inline. `whole` keeps the arena meanwhile.
+    let base = whole.address
+    let count = Int(truncatingIfNeeded: whole.high)
+    while position <= count {
+      let start = position
+      let end: Int
+      if start < count, let found = sluice_find_byte(base + start, Int32(separator), count &- start) {
+        end = found - base
+      } else {
+        end = count
+      }
+      position = end &+ 1
+      if end > start || !omitsEmpty {
+        return end &- start <= Bytes.inlineCapacity
+          ? Bytes(inlineAt: base + start, count: end &- start)
+          : Bytes(
+            owner: whole.owner, low: UInt64(UInt(bitPattern: base + start)),
+            high: UInt64(truncatingIfNeeded: end &- start))
+      }
+    }
+    return nil
+  }
+
+  @inlinable mutating func nextOfInline() -> Bytes? {
     let count = whole.count
     while position <= count {
       let start = position
