@@ -174,10 +174,13 @@ struct LiveTests {
     ) { _, _ in { heard.add("\($0)") } }
     let before = ThisProcess.peakMemory
     for _ in 0..<20 {
+      let connection = Holder<ConnectionID?>(nil)
       _ = try stage.perform {
-        let connection = transport.connect(to: address, framing: .stream, on: loop) { _ in }
-        transport.send(connection, [.bytes(Bytes([0x3F, 0xFF, 0xFF, 0xFF] + [UInt8](repeating: 1, count: 100)))])
-        transport.close(connection)
+        connection.value = transport.connect(to: address, framing: .stream, on: loop) { event in
+          guard case .opened = event, let connection = connection.value else { return }
+          transport.send(connection, [.bytes(Bytes([0x3F, 0xFF, 0xFF, 0xFF] + [UInt8](repeating: 1, count: 100)))])
+          transport.close(connection)
+        }
         return 0
       }
     }
