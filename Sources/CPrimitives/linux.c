@@ -79,8 +79,7 @@ int sluice_spawn(int *pid, const char *path, char *const *arguments, char *const
     posix_spawn_file_actions_destroy(&actions);
     return failure;
   }
-  // The three are first moved out of each other's way, then to their places; dup2 clears close-on-exec, and every
-  // descriptor of ours has it set.
+  // The three are first moved out of each other's way, then to their places; dup2 clears close-on-exec.
   int moved[3] = {in, out, err};
   for (int i = 0; i < 3 && !failure; i++) {
     if (moved[i] < 3) {
@@ -89,9 +88,8 @@ int sluice_spawn(int *pid, const char *path, char *const *arguments, char *const
     }
   }
   for (int i = 0; i < 3 && !failure; i++) failure = posix_spawn_file_actions_adddup2(&actions, moved[i], i);
-  for (int i = 0; i < 3 && !failure; i++) {
-    if (moved[i] == 1000 + i) failure = posix_spawn_file_actions_addclose(&actions, moved[i]);
-  }
+  // Also what others opened without close-on-exec: a stranger holding a pipe or a lock open is hard to find.
+  if (!failure) failure = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
   if (!failure && directory) failure = posix_spawn_file_actions_addchdir_np(&actions, directory);
   sigset_t all, none;
   sigfillset(&all);

@@ -45,12 +45,13 @@ public final class ChildProcess: Sendable {
   public let pid: Int32
   /// The program, as it was named.
   public let program: String
-  /// Our ends of the pipes.
+  /// Our ends of the pipes. Input and output have a lock each: one thread may feed the process while another waits for
+  /// what it prints.
+  private let input: Mutex<Int32?>
   private let pipes: Mutex<Pipes>
   private let exit = Mutex<Exit?>(nil)
 
   private struct Pipes {
-    var input: Int32?
     var output: Int32?
     var error: Int32?
     /// What was read of the output behind the last line given.
@@ -71,6 +72,7 @@ public final class ChildProcess: Sendable {
     var opened: [Int32] = []
     defer { for fd in opened { System.close(fd) } }
     var ours = Pipes()
+    var ourInput: Int32?
     func prepare(_ stream: Stream, _ standard: Int32, _ keep: (Int32) -> Void) throws(Errno) -> Int32 {
       switch stream {
       case .inherit: return standard
@@ -92,7 +94,7 @@ public final class ChildProcess: Sendable {
     }
     var started: Int32 = 0
     do throws(Errno) {
-      let theirInput = try prepare(input, 0) { ours.input = $0 }
+      let theirInput = try prepare(input, 0) { ourInput = $0 }
       let theirOutput = try prepare(output, 1) { ours.output = $0 }
       let theirError = try prepare(error, 2) { ours.error = $0 }
       let failure = Self.withCStrings([program] + arguments) { argv in
@@ -102,16 +104,18 @@ public final class ChildProcess: Sendable {
       }
       if failure != 0 { throw Errno(failure) }
     } catch {
-      for fd in [ours.input, ours.output, ours.error] { if let fd { System.close(fd) } }
+      for fd in [ourInput, ours.output, ours.error] { if let fd { System.close(fd) } }
       throw ProcessError(error, program)
     }
     pid = started
     pipes = Mutex(ours)
+    self.input = Mutex(ourInput)
   }
 
   deinit {
+    closeInput()
     pipes.withLock { pipes in
-      for fd in [pipes.input, pipes.output, pipes.error] { if let fd { System.close(fd) } }
+      for fd in [pipes.output, pipes.error] { if let fd { System.close(fd) } }
     }
   }
 
@@ -169,7 +173,7 @@ public final class ChildProcess: Sendable {
   /// - Returns: false where the process has closed it.
   @discardableResult
   public func write(_ bytes: Bytes) -> Bool {
-    guard let fd = pipes.withLock({ $0.input }) else { return false }
+    guard let fd = input.withLock({ $0 }) else { return false }
     do {
       try bytes.withUnsafeBytes { bytes throws(Errno) in try System.writeAll(fd, bytes) }
       return true
@@ -178,9 +182,9 @@ public final class ChildProcess: Sendable {
 
   /// The process reads the end of its input.
   public func closeInput() {
-    pipes.withLock { pipes in
-      if let fd = pipes.input { System.close(fd) }
-      pipes.input = nil
+    input.withLock { input in
+      if let fd = input { System.close(fd) }
+      input = nil
     }
   }
 

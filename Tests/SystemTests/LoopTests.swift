@@ -9,11 +9,13 @@ struct LoopTests {
     let log = Log()
     let loop = stage.loop
     loop.post {
-      log.add("first begins")
-      loop.post { log.add("third") }
-      log.add("first ends")
+      loop.post {
+        log.add("first begins")
+        loop.post { log.add("third") }
+        log.add("first ends")
+      }
+      loop.post { log.add("second") }
     }
-    loop.post { log.add("second") }
     try stage.wait("three posts") { log.lines.count == 4 }
     #expect(log.lines == ["first begins", "first ends", "second", "third"])
   }
