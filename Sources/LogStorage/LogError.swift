@@ -32,7 +32,7 @@ public struct LogError: DiagnosableError {
     self.path = path
   }
 
-  init(_ error: FileError) { self.init(.file(error.code, operation: error.operation), path: error.path) }
+  public init(_ error: FileError) { self.init(.file(error.code, operation: error.operation), path: error.path) }
 
   public var fault: Fault {
     switch code {
