@@ -170,11 +170,9 @@ final class JobLife: Sendable {
     }
     loop.waitUntilEnded()
     _ = watcher
-    broker.withLock { running in
-      guard let (brokerLoop, broker) = running else { return }
-      broker.stop(brokerLoop)
+    if let (brokerLoop, broker) = broker.withLock({ $0 }) {
+      broker.stop(brokerLoop) { brokerLoop.stop() }
       brokerLoop.waitUntilEnded()
-      running = nil
     }
     return outcome.withLock { $0 } ?? ExitCode.failure
   }
