@@ -6,7 +6,8 @@ import Groundwork
 /// `key`, `value` and header values are `Bytes`, made when asked for: safe to keep, inline up to 15 bytes, else slices
 /// that retain the whole batch's memory.
 ///
-/// Bitwise copyable, which spares the walk a call per record that destroys nothing.
+/// It holds nothing that would have to be destroyed. Swift 6.3 still ends each view of a non-escaping type with a call
+/// that does nothing (about 1 ns, seen in the disassembly); that a view cannot be kept by mistake is worth it.
 @frozen public struct RecordView: ~Escapable, BitwiseCopyable {
   @usableFromInline let rawOffset: Int64
   @usableFromInline let milliseconds: Int64
