@@ -40,7 +40,7 @@ public struct RecordSection: @unchecked Sendable {
     // One time for all where the broker stamped the batch.
     let appendTime = header.timestampType == .logAppendTime ? header.maxTimestamp.milliseconds : nil
     let firstDelta = from.rawValue &- baseOffset
-    let endDelta = until.rawValue &- baseOffset
+    let endDelta = until.rawValue <= baseOffset ? 0 : until.rawValue &- baseOffset
     var remaining = header.recordCount
     var previous: Int64 = -1
     while remaining > 0 {
