@@ -9,9 +9,10 @@ import KafkaProtocol
     Measures decoding and encoding of record batches of 100-byte records (ten words out of 10,000, by Zipf's law), in
     each codec, beside the bare codec library on the same record bytes in the same run.
 
-    usage: RecordBatches [--smoke] [--seed N] [--json PATH]
+    usage: RecordBatches [--smoke] [--codec NAME] [--seed N] [--json PATH]
 
       --smoke      a short run, under three seconds: shows that it works, not how fast
+      --codec NAME only that codec: none, gzip, snappy, lz4 or zstd
       --seed N     another set of records (default 1)
       --json PATH  also writes the rows as JSON
 
@@ -38,6 +39,7 @@ import KafkaProtocol
     var seconds = 0.6
     var seed: UInt64 = 1
     var path: String?
+    var codecs = CompressionCodec.allCases
     while let argument = arguments.popFirst() {
       switch argument {
       case "--help", "-h": return print(help)
@@ -45,6 +47,11 @@ import KafkaProtocol
       case "--seed":
         guard let value = arguments.popFirst().flatMap({ UInt64($0) }) else { stop("--seed wants a number") }
         seed = value
+      case "--codec":
+        guard let codec = arguments.popFirst().flatMap({ CompressionCodec(name: $0) }) else {
+          stop("--codec wants none, gzip, snappy, lz4 or zstd")
+        }
+        codecs = [codec]
       case "--json":
         guard let value = arguments.popFirst() else { stop("--json wants a path") }
         path = value
@@ -55,7 +62,7 @@ import KafkaProtocol
     print("batch    codec   what          records/s      MB/s   library   ratio  allocs  batch bytes")
     for size in [16_384, 1_048_576] {
       let workload = Workload(batchSize: size, seed: seed)
-      for codec in CompressionCodec.allCases {
+      for codec in codecs {
         for row in try measure(workload, size, codec, seconds) {
           rows.append(row)
           print(line(row))
