@@ -83,10 +83,21 @@ let package = Package(
 
     // Benchmarks
     .target(name: "CAllocationCounts", path: "Benchmarks/CAllocationCounts"),
+    .target(
+      name: "BenchmarkWorkload", dependencies: ["KafkaProtocol", "Codecs", "Groundwork"],
+      path: "Benchmarks/BenchmarkWorkload", swiftSettings: strict),
     benchmark(
       "RecordBatches",
-      ["KafkaProtocol", "Codecs", "Groundwork", "CZlib", "CLZ4", "CSnappy", "CZstd", "CAllocationCounts", "Sluice"]),
-    benchmark("Throughput", ["Sluice", "KafkaProtocol", "KafkaClients", "LogBroker"]),
+      [
+        "KafkaProtocol", "Codecs", "Groundwork", "CZlib", "CLZ4", "CSnappy", "CZstd", "CAllocationCounts",
+        "BenchmarkWorkload",
+      ]),
+    benchmark(
+      "Throughput",
+      [
+        "Sluice", "JobScheduling", "KafkaClients", "KafkaProtocol", "LinuxSystem", "LogBroker", "SystemInterfaces",
+        "BenchmarkWorkload",
+      ]),
 
     // Tests
     .target(
