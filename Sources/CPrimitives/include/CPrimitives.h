@@ -28,4 +28,7 @@ const void *_Nullable sluice_find(const void *_Nonnull haystack, size_t haystack
 /// memchr of the C library.
 const void *_Nullable sluice_find_byte(const void *_Nonnull haystack, int byte, size_t count);
 
+/// Asks the processor to fetch the cache line at an address, which need not be readable: a hint, never a fault.
+static inline void sluice_prefetch(const void *_Nullable address) { __builtin_prefetch(address); }
+
 #endif
