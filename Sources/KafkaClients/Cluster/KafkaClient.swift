@@ -128,8 +128,9 @@ public final class KafkaClient: @unchecked Sendable {
         if case .unknownTopic = error.code { last = min(last, start + configuration.unknownTopicTimeout) }
         if !hasEverConnected, let since = searchingSince { last = min(last, since + configuration.bootstrapTimeout) }
         let next = loop.now + backoff.pause(failures: failures + 1, unit: world.randomness.unit())
-        guard next < last else { return then(.failure(unreachable(error) ?? error)) }
-        loop.at(next) { run(failures + 1) }
+        // The last attempt is made when the time is up, not a pause before.
+        guard loop.now < last else { return then(.failure(unreachable(error) ?? error)) }
+        loop.at(min(next, last)) { run(failures + 1) }
       }
     }
     run(0)
