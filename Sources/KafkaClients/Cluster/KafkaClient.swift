@@ -275,7 +275,9 @@ public final class KafkaClient: @unchecked Sendable {
     ClientError(.unreachable(configuration.bootstrap, after: .zero, reason: reason))
   }
 
+  /// Whole seconds where there are any: nobody asks for milliseconds of waiting.
   private func rounded(_ duration: Duration) -> Duration {
-    duration >= .seconds(1) ? .seconds((duration.inMilliseconds + 500) / 1000) : .milliseconds(duration.inMilliseconds)
+    let milliseconds = duration.inMilliseconds
+    return milliseconds >= 1000 ? .seconds(milliseconds / 1000) : .milliseconds(milliseconds)
   }
 }
