@@ -22,4 +22,16 @@ extension Bytes {
         high: UInt64(truncatingIfNeeded: count))
     }
   }
+
+  /// Copies the bytes to `target`, where `Swift.max(count, 16)` bytes may be written: an inline value is stored as two
+  /// words, whatever its count.
+  @inlinable @inline(__always)
+  package func copy(to target: UnsafeMutableRawPointer) {
+    if owner == nil {
+      target.storeBytes(of: low.littleEndian, as: UInt64.self)
+      target.storeBytes(of: high.littleEndian, toByteOffset: 8, as: UInt64.self)
+    } else {
+      target.copyMemory(from: address, byteCount: Int(truncatingIfNeeded: high))
+    }
+  }
 }

@@ -70,6 +70,7 @@ import WireFormat
       }
     }
     #expect(try batch.allRecords(workspace, from: Offset(.min), until: Offset(.max)) == records)
+    #expect(try batch.allRecords(workspace, from: Offset(.min), until: Offset(.min)) == [])
   }
 
   @Test func keptBytesOutliveTheWorkspacesArena() throws {

@@ -125,7 +125,8 @@ import WireFormat
       for impossible in [-1, 6, .max] as [Int32] {
         let error = failure(resealed(bytes) { store(impossible, 57, &$0) })
         #expect(
-          error?.code == .malformed(DecodeError(.impossibleLength(Int64(impossible)), at: RecordBatchLayout.recordCount)))
+          error?.code
+            == .malformed(DecodeError(.impossibleLength(Int64(impossible)), at: RecordBatchLayout.recordCount)))
       }
     }
   }
@@ -152,7 +153,8 @@ import WireFormat
 
   @Test func offsetsOutsideTheBatchAreFound() throws {
     let records = [
-      TestRecord(offset: 0, timestamp: 0, key: nil, value: nil), TestRecord(offset: 1, timestamp: 0, key: nil, value: nil),
+      TestRecord(offset: 0, timestamp: 0, key: nil, value: nil),
+      TestRecord(offset: 1, timestamp: 0, key: nil, value: nil),
     ]
     let bytes = try encoded(records)
     // Each record is length, attributes, timestamp delta, offset delta, …: seven bytes here.

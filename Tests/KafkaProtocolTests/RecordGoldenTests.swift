@@ -116,7 +116,8 @@ import Testing
     var seen: [String] = []
     while let batch = try sequence.next() {
       try batch.verifyChecksum()
-      seen.append("\(batch.header.baseOffset) \(try batch.header.codec) \(batch.header.isControl) \(batch.header.nextOffset)")
+      seen.append(
+        "\(batch.header.baseOffset) \(try batch.header.codec) \(batch.header.isControl) \(batch.header.nextOffset)")
       if !batch.header.isControl {
         let shift = batch.header.baseOffset.rawValue
         let expected = Self.small.map { record in

@@ -104,7 +104,7 @@ extension RecordBatch {
     guard header.recordCount > 0 else { throw RecordBatchError(.notControl, baseOffset: header.baseOffset) }
     guard let fields = cursor.next() else { throw section.failure(cursor) }
     let view = RecordView(
-      offset: header.baseOffset, timestamp: header.baseTimestamp, fields: fields,
+      offset: header.baseOffset.rawValue, milliseconds: header.baseTimestamp.milliseconds, fields: fields,
       owner: Unmanaged.passUnretained(section.arena))
     do throws(DecodeError) {
       return try ControlRecord(key: view.key, value: view.value)

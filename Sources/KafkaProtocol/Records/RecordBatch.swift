@@ -81,7 +81,7 @@ public struct RecordBatch: Sendable {
   @inlinable
   public func forEachRecord(
     from: Offset = 0, until: Offset = Offset(.max), using workspace: CodecWorkspace, checkingChecksum: Bool = true,
-    limit: Int = RecordBatch.contentMax, _ body: (borrowing RecordView) throws -> Void
+    limit: Int = RecordBatch.contentMax, _ body: (RecordView) throws -> Void
   ) throws {
     let section = try records(using: workspace, checkingChecksum: checkingChecksum, limit: limit)
     try section.forEachRecord(from: from, until: until, body)

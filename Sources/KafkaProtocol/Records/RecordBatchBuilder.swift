@@ -63,17 +63,20 @@ public struct RecordBatchBuilder: ~Copyable {
   public mutating func append(
     key: Bytes?, value: Bytes?, headers: [RecordHeader] = [], timestamp: Timestamp, offsetDelta: Int32? = nil
   ) throws(RecordBatchError) {
-    try withOptionalBuffer(key) { key throws(RecordBatchError) in
-      try withOptionalBuffer(value) { value throws(RecordBatchError) in
-        try append(keyBuffer: key, valueBuffer: value, headers: headers, timestamp: timestamp, offsetDelta: offsetDelta)
-      }
-    }
+    try appendRecord(key, value, headers, timestamp, offsetDelta)
   }
 
   /// As `append(key:value:headers:timestamp:offsetDelta:)`, from raw memory; a null buffer is a null key or value.
   public mutating func append(
-    keyBuffer key: UnsafeRawBufferPointer?, valueBuffer value: UnsafeRawBufferPointer?, headers: [RecordHeader] = [],
+    keyBuffer: UnsafeRawBufferPointer?, valueBuffer: UnsafeRawBufferPointer?, headers: [RecordHeader] = [],
     timestamp: Timestamp, offsetDelta: Int32? = nil
+  ) throws(RecordBatchError) {
+    try appendRecord(keyBuffer, valueBuffer, headers, timestamp, offsetDelta)
+  }
+
+  @inline(__always)
+  private mutating func appendRecord<Part: RecordPart>(
+    _ key: Part?, _ value: Part?, _ headers: [RecordHeader], _ timestamp: Timestamp, _ offsetDelta: Int32?
   ) throws(RecordBatchError) {
     let (following, overflow) = lastOffsetDelta.addingReportingOverflow(1)
     let delta = offsetDelta ?? following
@@ -93,7 +96,8 @@ public struct RecordBatchBuilder: ~Copyable {
     guard size <= RecordBatchBuilder.sizeMax - 10 - writer.count else {
       throw RecordBatchError(.tooLarge(limit: RecordBatchBuilder.sizeMax), baseOffset: nil)
     }
-    writer.reserve(size + 10)
+    // 10 for the record's own length, 16 since short parts are stored as two words.
+    writer.reserve(size + 26)
     // The room is there: what follows writes behind one pointer, and the writer learns of it once.
     var end = writer.end
     put(varint: Int64(size), &end)
@@ -101,12 +105,13 @@ public struct RecordBatchBuilder: ~Copyable {
     end += 1
     put(varint: timestampDelta, &end)
     put(varint: Int64(delta), &end)
-    put(key, &end)
-    put(value, &end)
-    put(varint: Int64(headers.count), &end)
-    for header in headers {
-      header.key.withUnsafeBytes { put($0, &end) }
-      withOptionalBuffer(header.value) { put($0, &end) }
+    put(key, keyCount, &end)
+    put(value, valueCount, &end)
+    if headers.isEmpty {
+      end.storeBytes(of: 0, as: UInt8.self)
+      end += 1
+    } else {
+      putHeaders(headers, &end)
     }
     writer.advance(end - writer.end)
     recordCount &+= 1
@@ -242,19 +247,36 @@ private func put(varint value: Int64, _ end: inout UnsafeMutableRawPointer) {
   end += 1
 }
 
-@inline(__always)
-private func put(_ bytes: UnsafeRawBufferPointer?, _ end: inout UnsafeMutableRawPointer) {
-  guard let bytes else { return put(varint: -1, &end) }
-  put(varint: Int64(bytes.count), &end)
-  guard let from = bytes.baseAddress else { return }
-  end.copyMemory(from: from, byteCount: bytes.count)
-  end += bytes.count
+/// A key or value: what a record is made of.
+private protocol RecordPart {
+  var count: Int { get }
+  /// Writes the bytes; `max(count, 16)` bytes of room are there.
+  func copy(to target: UnsafeMutableRawPointer)
 }
 
+extension Bytes: RecordPart {}
+
+extension UnsafeRawBufferPointer: RecordPart {
+  @inline(__always)
+  fileprivate func copy(to target: UnsafeMutableRawPointer) {
+    if let baseAddress { target.copyMemory(from: baseAddress, byteCount: count) }
+  }
+}
+
+/// A nullable part behind its count, which is -1 for null.
 @inline(__always)
-private func withOptionalBuffer<R, E: Error>(
-  _ bytes: Bytes?, _ body: (UnsafeRawBufferPointer?) throws(E) -> R
-) throws(E) -> R {
-  guard let bytes else { return try body(nil) }
-  return try bytes.withUnsafeBytes { raw throws(E) -> R in try body(raw) }
+private func put<Part: RecordPart>(_ part: Part?, _ count: Int, _ end: inout UnsafeMutableRawPointer) {
+  put(varint: Int64(count), &end)
+  guard let part else { return }
+  part.copy(to: end)
+  end += count
+}
+
+@inline(never)
+private func putHeaders(_ headers: [RecordHeader], _ end: inout UnsafeMutableRawPointer) {
+  put(varint: Int64(headers.count), &end)
+  for header in headers {
+    put(header.key, header.key.count, &end)
+    put(header.value, header.value?.count ?? -1, &end)
+  }
 }

@@ -12,7 +12,7 @@ import Groundwork
 ///     value
 ///     headerCount     varint
 ///     headers                  see RecordHeaders
-@frozen @usableFromInline struct RecordFields {
+@frozen @usableFromInline struct RecordFields: BitwiseCopyable {
   @usableFromInline var timestampDelta: Int64
   @usableFromInline var offsetDelta: Int64
   @usableFromInline var key: UnsafeRawPointer

@@ -29,7 +29,7 @@ public struct RecordSection: @unchecked Sendable {
   ///   been given by then. A walk that `until` ended early has not looked at what follows.
   @inlinable
   public func forEachRecord(
-    from: Offset = 0, until: Offset = Offset(.max), _ body: (borrowing RecordView) throws -> Void
+    from: Offset = 0, until: Offset = Offset(.max), _ body: (RecordView) throws -> Void
   ) throws {
     let owner = Unmanaged.passUnretained(arena)
     defer { withExtendedLifetime(arena) {} }
@@ -40,7 +40,7 @@ public struct RecordSection: @unchecked Sendable {
     // One time for all where the broker stamped the batch.
     let appendTime = header.timestampType == .logAppendTime ? header.maxTimestamp.milliseconds : nil
     let firstDelta = from.rawValue &- baseOffset
-    let endDelta = until.rawValue &- baseOffset
+    let endDelta = until.rawValue <= baseOffset ? 0 : until.rawValue &- baseOffset
     var remaining = header.recordCount
     var previous: Int64 = -1
     while remaining > 0 {
@@ -54,8 +54,8 @@ public struct RecordSection: @unchecked Sendable {
       if previous >= endDelta { return }
       try body(
         RecordView(
-          offset: Offset(baseOffset &+ previous),
-          timestamp: Timestamp(milliseconds: appendTime ?? baseTimestamp &+ fields.timestampDelta), fields: fields,
+          offset: baseOffset &+ previous, milliseconds: appendTime ?? baseTimestamp &+ fields.timestampDelta,
+          fields: fields,
           owner: owner))
     }
     guard cursor.position == cursor.end else { throw countMismatch() }
