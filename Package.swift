@@ -81,7 +81,10 @@ let package = Package(
     job("KafkaToFiles"),
 
     // Benchmarks
-    benchmark("RecordBatches", ["KafkaProtocol", "Codecs", "Groundwork", "CZlib", "CLZ4", "CSnappy", "CZstd", "Sluice"]),
+    .target(name: "CAllocationCounts", path: "Benchmarks/CAllocationCounts"),
+    benchmark(
+      "RecordBatches",
+      ["KafkaProtocol", "Codecs", "Groundwork", "CZlib", "CLZ4", "CSnappy", "CZstd", "CAllocationCounts", "Sluice"]),
     benchmark("Throughput", ["Sluice", "KafkaProtocol", "KafkaClients", "LogBroker"]),
 
     // Tests

@@ -3,11 +3,11 @@ import Groundwork
 
 /// Contexts for lz4 frames (lz4_Frame_format.md of the lz4 project), reset between uses. Confined to its workspace.
 final class LZ4Contexts {
+  /// Nil until used, and after a frame that was not read to its end.
   private var decompressor: OpaquePointer?
   private var compressor: OpaquePointer?
 
   init() throws(CodecError) {
-    try LZ4Contexts.check(LZ4F_createDecompressionContext(&decompressor, UInt32(LZ4F_VERSION)))
     try LZ4Contexts.check(LZ4F_createCompressionContext(&compressor, UInt32(LZ4F_VERSION)))
   }
 
@@ -24,7 +24,16 @@ final class LZ4Contexts {
   func decompress(
     _ bytes: UnsafeRawBufferPointer, to output: UnsafeMutableRawBufferPointer
   ) throws(CodecError) -> Int? {
-    LZ4F_resetDecompressionContext(decompressor)
+    // A context that did not come to the end of its frame is not used again: LZ4F_resetDecompressionContext of 1.9.4
+    // forgets to reset the content size still expected, and a later frame without one is then refused.
+    let context = decompressor
+    decompressor = nil
+    var decompressor = context
+    var isWhole = false
+    defer { if isWhole { self.decompressor = decompressor } else { LZ4F_freeDecompressionContext(decompressor) } }
+    if context == nil {
+      try LZ4Contexts.check(LZ4F_createDecompressionContext(&decompressor, UInt32(LZ4F_VERSION)))
+    }
     // The output stays where it is during the whole call: linked blocks may refer to it, no history is copied.
     var options = LZ4F_decompressOptions_t()
     options.stableDst = 1
@@ -41,7 +50,10 @@ final class LZ4Contexts {
       if LZ4F_isError(hint) != 0 { throw CodecError(.lz4, .corrupt(String(cString: LZ4F_getErrorName(hint)))) }
       consumed += inputCount
       produced += outputCount
-      if consumed == bytes.count, hint == 0 { return produced }
+      if consumed == bytes.count, hint == 0 {
+        isWhole = true
+        return produced
+      }
       // Nothing moves when content waits for room or when the input was cut.
       if inputCount == 0, outputCount == 0 {
         if produced == output.count, hint != 0 { return nil }

@@ -65,15 +65,15 @@ public struct RecordBatchBuilder: ~Copyable {
   ) throws(RecordBatchError) {
     try withOptionalBuffer(key) { key throws(RecordBatchError) in
       try withOptionalBuffer(value) { value throws(RecordBatchError) in
-        try append(key: key, value: value, headers: headers, timestamp: timestamp, offsetDelta: offsetDelta)
+        try append(keyBuffer: key, valueBuffer: value, headers: headers, timestamp: timestamp, offsetDelta: offsetDelta)
       }
     }
   }
 
   /// As `append(key:value:headers:timestamp:offsetDelta:)`, from raw memory; a null buffer is a null key or value.
   public mutating func append(
-    key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?, headers: [RecordHeader] = [], timestamp: Timestamp,
-    offsetDelta: Int32? = nil
+    keyBuffer key: UnsafeRawBufferPointer?, valueBuffer value: UnsafeRawBufferPointer?, headers: [RecordHeader] = [],
+    timestamp: Timestamp, offsetDelta: Int32? = nil
   ) throws(RecordBatchError) {
     let (following, overflow) = lastOffsetDelta.addingReportingOverflow(1)
     let delta = offsetDelta ?? following

@@ -104,7 +104,7 @@ import Groundwork
       raw = two & 0x7F
       position += 1
     } else if two & 0x8000 == 0 {
-      raw = (two & 0x7F) | (two &>> 1)
+      raw = (two & 0x7F) | ((two &>> 1) & 0x3F80)
       position += 2
     } else {
       let long = longVarint(position, end)
