@@ -43,6 +43,8 @@ int sluice_poll_wait(int poll, struct sluice_poll_event *events, int count, int6
 
 int sluice_event_create(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 
+int sluice_pipe(int *ends) { return pipe2(ends, O_CLOEXEC); }
+
 int sluice_accept(int listener, void *address) {
   socklen_t size = 128;
   return accept4(listener, address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -77,8 +79,7 @@ int sluice_spawn(int *pid, const char *path, char *const *arguments, char *const
     posix_spawn_file_actions_destroy(&actions);
     return failure;
   }
-  // The three are first moved out of each other's way, then to their places; dup2 clears close-on-exec, and every
-  // descriptor of ours has it set.
+  // The three are first moved out of each other's way, then to their places; dup2 clears close-on-exec.
   int moved[3] = {in, out, err};
   for (int i = 0; i < 3 && !failure; i++) {
     if (moved[i] < 3) {
@@ -87,9 +88,8 @@ int sluice_spawn(int *pid, const char *path, char *const *arguments, char *const
     }
   }
   for (int i = 0; i < 3 && !failure; i++) failure = posix_spawn_file_actions_adddup2(&actions, moved[i], i);
-  for (int i = 0; i < 3 && !failure; i++) {
-    if (moved[i] == 1000 + i) failure = posix_spawn_file_actions_addclose(&actions, moved[i]);
-  }
+  // Also what others opened without close-on-exec: a stranger holding a pipe or a lock open is hard to find.
+  if (!failure) failure = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
   if (!failure && directory) failure = posix_spawn_file_actions_addchdir_np(&actions, directory);
   sigset_t all, none;
   sigfillset(&all);

@@ -30,7 +30,8 @@ public protocol Transport: Sendable {
   func setReading(_ connection: ConnectionID, _ isOn: Bool)
 
   /// Sends what is queued, then closes; the sink hears `.closed(.closedHere)` and nothing else after this call, save
-  /// another reason to be closed that comes first. A peer that does not take the bytes is given five seconds.
+  /// another reason to be closed that comes first. A peer that does not take the bytes is given five seconds; a
+  /// connection that is not open yet is given up at once, with what was queued.
   func close(_ connection: ConnectionID)
 }
 

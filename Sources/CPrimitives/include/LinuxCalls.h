@@ -26,6 +26,9 @@ int sluice_poll_wait(int poll, struct sluice_poll_event *_Nonnull events, int co
 /// A non-blocking eventfd at 0.
 int sluice_event_create(void);
 
+/// A close-on-exec pipe: ends[0] to read, ends[1] to write.
+int sluice_pipe(int *_Nonnull ends);
+
 /// Accepts a connection as a non-blocking, close-on-exec descriptor; the address goes to `address` (128 bytes).
 int sluice_accept(int listener, void *_Nonnull address);
 
