@@ -148,6 +148,8 @@ public final class EpollLoop: Loop, @unchecked Sendable {
     timers = TimerHeap()
     inbox.withLock { $0.posts = [] }
     thread.store(0, ordering: .relaxed)
+    // Dispatch uses the thread again.
+    sluice_name_thread("dispatch")
     ended.signal()
   }
 

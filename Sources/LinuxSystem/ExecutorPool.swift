@@ -40,7 +40,9 @@ public final class ExecutorPool: Runner, Sendable {
   public func submit(_ tasks: [ExecutorTask], from loop: any Loop, then done: @escaping @Sendable () -> Void) {
     guard !tasks.isEmpty else { return loop.post(done) }
     let submission = Submission(tasks, loop, done)
-    let weight = tasks.reduce(into: Int64(0)) { $0 = $0.addingReportingOverflow(max(0, $1.weight)).overflow ? .max : $0 + max(0, $1.weight) }
+    let weight = tasks.reduce(into: Int64(0)) {
+      $0 = $0.addingReportingOverflow(max(0, $1.weight)).overflow ? .max : $0 + max(0, $1.weight)
+    }
     let isShared = executorCount > 1 && tasks.count > 1 && weight > Self.shareWeight
     if isShared {
       shared.offer(submission, waking: weight > Self.wakeWeight ? tasks.count - 1 : 0)

@@ -8,11 +8,12 @@ public struct LiveWorld: Sendable {
   public let executors: ExecutorPool
 
   /// Makes the seams, and sets what concerns the whole process: SIGPIPE is ignored (a closed peer is an error of the
-  /// call), and freed memory is kept for the next fetch.
+  /// call), freed memory is kept for the next fetch, and as many files may be open as is allowed.
   /// - Parameter executors: how many tasks run at the same time; nil is the number of processors.
   public static func make(executors: Int? = nil) -> LiveWorld {
     sluice_ignore_signal(SIGPIPE)
     sluice_keep_freed_memory()
+    ThisProcess.raiseOpenFilesLimit()
     let pool = ExecutorPool(executors: executors ?? max(1, processorCount))
     return LiveWorld(
       world: World(
