@@ -27,7 +27,7 @@ import Testing
       "produce -t x --compression-codec lz5", 2,
       "--compression-codec: `lz5` is not known; write none, gzip, snappy, lz4 or zstd. See `sluice produce --help`"),
     Slip(
-      "topics create -t x -p many", 2, "--partitions: `many` is not a whole number. See `sluice topics create --help`"),
+      "topics create -t x -p many", 2, "-p: `many` is not a whole number. See `sluice topics create --help`"),
     Slip(
       "consume -t x -b nowhere", 2,
       "-b: `nowhere` is not a list of addresses; write HOST:PORT, such as localhost:9092, with commas between several. "
