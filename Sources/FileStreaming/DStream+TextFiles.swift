@@ -19,6 +19,7 @@ extension DStream {
     } catch {
       return context.note(.invalidDefinition("saveAsTextFiles: \(error)"))
     }
+    context.atEnd { sink.close() }
     write(to: sink, label: "saveAsTextFiles") { dataset, partition, task in
       // The file is begun with the first element, so that an empty partition costs nothing.
       var file: AttemptFile?

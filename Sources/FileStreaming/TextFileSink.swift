@@ -102,6 +102,11 @@ public final class TextFileSink: Sink {
     if let part = output.payload as? AttemptFile.Written { remove(part) }
   }
 
+  /// Removes the folder of attempts, once the job has ended.
+  func close() {
+    do throws(FileError) { try files.removeTree(attemptFolder) } catch { log("\(error)") }
+  }
+
   private func remove(_ part: AttemptFile.Written) {
     do throws(FileError) { try files.removeFile(part.path) } catch {
       if error.code != .notFound { log("\(error)") }
