@@ -134,7 +134,7 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
   ///
   /// A chain of narrow operators is computed by nested calls, one inside the other: 350 bytes of stack an operator in an
   /// optimised build, 1,100 in a debug build. So a stage may be 20,000 operators long on a stack of 8 MiB and 1,400 on one
-  /// of 512 KiB; a longer lineage is cut by a shuffle, or by `cache`.
+  /// of 512 KiB; a longer lineage needs a shuffle in between.
   @inlinable public func compute(_ partition: Int, _ task: TaskContext, _ emit: Emit) throws {
     if let cached = persistence.current {
       try computePersisted(cached, partition, task, emit)
