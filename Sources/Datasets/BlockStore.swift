@@ -180,7 +180,8 @@ extension RDD {
   ) throws {
     let elements: ContiguousArray<Element>
     if let block = persisted.block(partition) {
-      elements = unsafeDowncast(block, to: ArrayBlock<Element>.self).elements  // only this dataset inserts under its name
+      // Only this dataset inserts under its name, so the block is of its type.
+      elements = unsafeDowncast(block, to: ArrayBlock<Element>.self).elements
     } else {
       var computed = ContiguousArray<Element>()
       try produce(partition, task) { view in

@@ -17,7 +17,7 @@ public struct Chunk<Element>: ~Copyable {
   }
 
   @inlinable deinit {
-    base.deinitialize(count: count)
+    deinitializeEach(base, count)
     base.deallocate()
   }
 
@@ -42,7 +42,14 @@ public struct Chunk<Element>: ~Copyable {
 
   /// Removes the elements and keeps the memory.
   @inlinable public mutating func clear() {
-    base.deinitialize(count: count)
+    deinitializeEach(base, count)
     used = 0
   }
+}
+
+/// Ends the lives of `count` elements, one by one: in specialised code that is a release each, where the standard
+/// library's own call goes through the type's description at run time.
+@inlinable func deinitializeEach<Element>(_ base: UnsafeMutablePointer<Element>, _ count: Int) {
+  if _isPOD(Element.self) { return }
+  for index in 0..<count { (base + index).deinitialize(count: 1) }
 }

@@ -50,19 +50,6 @@ extension ShuffleDependency {
   }
 }
 
-extension OrderedTable {
-  /// Hands over all entries as pairs, in the order of insertion, a chunk at a time.
-  @inlinable public func emitPairs(_ emit: (UnsafeBufferPointer<(Key, Value)>) throws -> Void) throws {
-    var chunk = Chunk<(Key, Value)>()
-    var position = 0
-    while position < count {
-      position += copyPairs(from: position, limit: Chunk<(Key, Value)>.usualCapacity, into: &chunk)
-      try emit(chunk.view)
-      chunk.clear()
-    }
-  }
-}
-
 extension RDD {
   /// The partitioner for bringing this dataset and `other` together: what one of them has already, where that has the
   /// asked number of partitions, else a new one of `partitions` or of the larger of the two counts, as in Spark.

@@ -1,39 +1,40 @@
 import Groundwork
 
-/// A hash table that iterates in the order of insertion: entries stand in two parallel buffers, and an open-addressing
-/// index of 32-bit entry numbers points to them.
+/// A hash table that iterates in the order of insertion: entries stand in one buffer, and an open-addressing index of
+/// 32-bit entry numbers points to them.
 ///
 /// The order does not depend on the process's hash seed, so a replay sees the same one. Lookup and insertion are O(1)
 /// expected; there is no removal. At most 2^31 entries. A key that is `Bytes` is kept in memory of its own (see `detached`).
 public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
-  @usableFromInline var keys: UnsafeMutablePointer<Key>
-  @usableFromInline var values: UnsafeMutablePointer<Value>
+  /// Key and value side by side: what finds the key has the value's cache line as well.
+  @usableFromInline var entries: UnsafeMutablePointer<(Key, Value)>
   @usableFromInline var capacity: Int
   @usableFromInline var used: Int
   /// 0 is empty; else the low half is the entry's number plus 1, the high half the hash's low half to compare first.
   @usableFromInline var slots: UnsafeMutablePointer<UInt64>
   /// The slots' count is 1 << slotBits; at most three quarters are used.
   @usableFromInline var slotBits: UInt64
+  /// The hashes of the elements that `merge` looks ahead at.
+  @usableFromInline let hashes: UnsafeMutablePointer<UInt64>
 
   /// - Parameter capacity: entries to make room for at first.
   @inlinable public init(capacity: Int = 16) {
-    let entries = max(capacity, 12)
+    let wanted = max(capacity, 12)
     var bits: UInt64 = 4
-    while (1 << bits) * 3 / 4 < entries { bits += 1 }
+    while (1 << bits) * 3 / 4 < wanted { bits += 1 }
     slotBits = bits
     self.capacity = (1 << Int(bits)) * 3 / 4
-    keys = .allocate(capacity: self.capacity)
-    values = .allocate(capacity: self.capacity)
+    entries = .allocate(capacity: self.capacity)
     slots = .allocate(capacity: 1 << Int(bits))
     slots.initialize(repeating: 0, count: 1 << Int(bits))
     used = 0
+    hashes = .allocate(capacity: Self.lookahead)
   }
 
   @inlinable deinit {
-    keys.deinitialize(count: count)
-    values.deinitialize(count: count)
-    keys.deallocate()
-    values.deallocate()
+    hashes.deallocate()
+    deinitializeEach(entries, count)
+    entries.deallocate()
     slots.deallocate()
   }
 
@@ -45,7 +46,12 @@ public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
   @inlinable public mutating func entry(
     _ key: Key, _ initial: @autoclosure () throws -> Value
   ) rethrows -> (index: Int, isNew: Bool) {
-    let hash = OrderedTable.hash(key)
+    try entry(key, hash: OrderedTable.hash(key), try initial())
+  }
+
+  @inlinable mutating func entry(
+    _ key: Key, hash: UInt64, _ initial: @autoclosure () throws -> Value
+  ) rethrows -> (index: Int, isNew: Bool) {
     let mask = (1 &<< slotBits) &- 1 as UInt64
     var slot = hash &>> (64 &- slotBits)
     let tag = hash &<< 32
@@ -54,7 +60,7 @@ public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
       if found == 0 { break }
       if found & 0xFFFF_FFFF_0000_0000 == tag {
         let index = Int(truncatingIfNeeded: found & 0xFFFF_FFFF) &- 1
-        if keys[index] == key { return (index, false) }
+        if entries[index].0 == key { return (index, false) }
       }
       slot = (slot &+ 1) & mask
     }
@@ -65,11 +71,46 @@ public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
     } else {
       slots[Int(truncatingIfNeeded: slot)] = tag | UInt64(truncatingIfNeeded: count &+ 1)
     }
-    (keys + count).initialize(to: detached(key))
-    (values + count).initialize(to: value)
+    (entries + count).initialize(to: (detached(key), value))
     used &+= 1
     return (count &- 1, true)
   }
+
+  /// Finds or makes the entry of each element's key, in order: `initial` gives a new entry's value, `update` changes that
+  /// of an old one.
+  ///
+  /// Some elements ahead, the memory that a lookup will need is fetched: a table larger than the cache is then bounded by
+  /// the memory's throughput instead of its latency, which is what a lookup at a time waits for.
+  @inlinable @inline(__always) public mutating func merge<Element>(
+    _ elements: UnsafeBufferPointer<Element>, key: (Element) -> Key, initial: (Element) throws -> Value,
+    update: (inout Value, Element) throws -> Void
+  ) rethrows {
+    var start = 0
+    while start < elements.count {
+      let count = Swift.min(Self.lookahead, elements.count &- start)
+      for offset in 0..<count {
+        let hash = OrderedTable.hash(key(elements[start &+ offset]))
+        hashes[offset] = hash
+        prefetch(slots + Int(truncatingIfNeeded: hash &>> (64 &- slotBits)))
+      }
+      for offset in 0..<count {
+        let found = slots[Int(truncatingIfNeeded: hashes[offset] &>> (64 &- slotBits))]
+        // For an empty slot this is the address before the first entry: a prefetch does not read.
+        let index = Int(truncatingIfNeeded: found & 0xFFFF_FFFF) &- 1
+        prefetch(UnsafeRawPointer(entries) + index &* MemoryLayout<(Key, Value)>.stride)
+      }
+      for offset in 0..<count {
+        let position = start &+ offset
+        let (index, isNew) = try entry(
+          key(elements[position]), hash: hashes[offset], try initial(elements[position]))
+        if !isNew { try update(&entries[index].1, elements[position]) }
+      }
+      start &+= count
+    }
+  }
+
+  /// How many elements `merge` looks ahead.
+  @inlinable static var lookahead: Int { 16 }
 
   /// The number of the key's entry, nil where there is none.
   @inlinable public func find(_ key: Key) -> Int? {
@@ -82,7 +123,7 @@ public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
       if found == 0 { return nil }
       if found & 0xFFFF_FFFF_0000_0000 == tag {
         let index = Int(truncatingIfNeeded: found & 0xFFFF_FFFF) &- 1
-        if keys[index] == key { return index }
+        if entries[index].0 == key { return index }
       }
       slot = (slot &+ 1) & mask
     }
@@ -95,37 +136,33 @@ public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
     slots[Int(slot)] = hash << 32 | UInt64(index + 1)
   }
 
-  @inlinable mutating func grow() {
+  @inlinable @inline(never) mutating func grow() {
     slotBits += 1
     let newCapacity = (1 << Int(slotBits)) * 3 / 4
-    let newKeys = UnsafeMutablePointer<Key>.allocate(capacity: newCapacity)
-    newKeys.moveInitialize(from: keys, count: count)
-    keys.deallocate()
-    keys = newKeys
-    let newValues = UnsafeMutablePointer<Value>.allocate(capacity: newCapacity)
-    newValues.moveInitialize(from: values, count: count)
-    values.deallocate()
-    values = newValues
+    let newEntries = UnsafeMutablePointer<(Key, Value)>.allocate(capacity: newCapacity)
+    newEntries.moveInitialize(from: entries, count: count)
+    entries.deallocate()
+    entries = newEntries
     capacity = newCapacity
     slots.deallocate()
     slots = .allocate(capacity: 1 << Int(slotBits))
     slots.initialize(repeating: 0, count: 1 << Int(slotBits))
-    for index in 0..<count { insertSlot(OrderedTable.hash(keys[index]), index: index) }
+    for index in 0..<count { insertSlot(OrderedTable.hash(entries[index].0), index: index) }
   }
 
   @inlinable public func key(at index: Int) -> Key {
     precondition(index >= 0 && index < count)
-    return keys[index]
+    return entries[index].0
   }
 
   @inlinable public subscript(index: Int) -> Value {
     get {
       precondition(index >= 0 && index < count)
-      return values[index]
+      return entries[index].1
     }
     _modify {
       precondition(index >= 0 && index < count)
-      yield &values[index]
+      yield &entries[index].1
     }
   }
 
@@ -133,14 +170,20 @@ public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
   @inlinable public mutating func merge(_ key: Key, _ value: Value, _ combine: (Value, Value) throws -> Value) rethrows
   {
     let (index, isNew) = entry(key, value)
-    if !isNew { values[index] = try combine(values[index], value) }
+    if !isNew { entries[index].1 = try combine(entries[index].1, value) }
   }
 
-  /// Hands over the entries from `start` on, at most `limit` of them, as pairs in the chunk; gives how many.
-  @inlinable public func copyPairs(from start: Int, limit: Int, into chunk: inout Chunk<(Key, Value)>) -> Int {
-    let end = Swift.min(count, start &+ limit)
-    for index in start..<end { chunk.append((keys[index], values[index])) }
-    return end &- start
+  /// The entries in the order of insertion, lent: valid until the table is changed.
+  @inlinable public var view: UnsafeBufferPointer<(Key, Value)> { UnsafeBufferPointer(start: entries, count: count) }
+
+  /// Hands over all entries as pairs, in the order of insertion, a chunk at a time.
+  @inlinable public func emitPairs(_ emit: (UnsafeBufferPointer<(Key, Value)>) throws -> Void) rethrows {
+    var position = 0
+    while position < count {
+      let end = Swift.min(position &+ Chunk<(Key, Value)>.usualCapacity, count)
+      try emit(UnsafeBufferPointer(rebasing: view[position..<end]))
+      position = end
+    }
   }
 }
 

@@ -35,10 +35,7 @@ extension RDD {
       [self] partition, task in
       var table = OrderedTable<Key, Combined>()
       try compute(partition, task) { view in
-        for index in 0..<view.count {
-          let (entry, isNew) = try table.entry(view[index].0, try create(view[index].1))
-          if !isNew { table[entry] = try add(table[entry], view[index].1) }
-        }
+        try table.merge(view, key: { $0.0 }, initial: { try create($0.1) }, update: { $0 = try add($0, $1.1) })
       }
       return table.blocks(partitioner)
     }

@@ -17,10 +17,7 @@ extension RDD {
       [self] partition, task in
       var table = OrderedTable<Key, Value>()
       try compute(partition, task) { view in
-        for index in 0..<view.count {
-          let (entry, isNew) = table.entry(view[index].0, view[index].1)
-          if !isNew { table[entry] = try combine(table[entry], view[index].1) }
-        }
+        try table.merge(view, key: { $0.0 }, initial: { $0.1 }, update: { $0 = try combine($0, $1.1) })
       }
       return table.blocks(partitioner)
     }
@@ -35,10 +32,7 @@ extension RDD {
       [self] partition, task in
       var table = OrderedTable<Element, Int>()
       try compute(partition, task) { view in
-        for index in 0..<view.count {
-          let (entry, isNew) = table.entry(view[index], 1)
-          if !isNew { table[entry] &+= 1 }
-        }
+        table.merge(view, key: { $0 }, initial: { _ in 1 }, update: { count, _ in count &+= 1 })
       }
       return table.blocks(partitioner)
     }
@@ -54,10 +48,7 @@ extension RDD {
       [self] partition, task in
       var table = OrderedTable<Key, [Value]>()
       try compute(partition, task) { view in
-        for index in 0..<view.count {
-          let (entry, _) = table.entry(view[index].0, [])
-          table[entry].append(detached(view[index].1))
-        }
+        table.merge(view, key: { $0.0 }, initial: { [detached($0.1)] }, update: { $0.append(detached($1.1)) })
       }
       return table.blocks(partitioner)
     }
@@ -130,9 +121,8 @@ extension RDD {
       }
       var table = OrderedTable<Key, Value>(capacity: blocks.reduce(0) { Swift.max($0, $1.count) })
       for block in blocks {
-        for (key, value) in unsafeDowncast(block, to: ArrayBlock<(Key, Value)>.self).elements {
-          let (entry, isNew) = table.entry(key, value)
-          if !isNew { table[entry] = try combine(table[entry], value) }
+        try unsafeDowncast(block, to: ArrayBlock<(Key, Value)>.self).elements.withUnsafeBufferPointer { view in
+          try table.merge(view, key: { $0.0 }, initial: { $0.1 }, update: { $0 = try combine($0, $1.1) })
         }
       }
       try table.emitPairs(emit)
@@ -143,15 +133,9 @@ extension RDD {
 extension OrderedTable where Key: Sendable {
   /// The entries as one block for each partition that has some, in the order of insertion.
   @inlinable public func blocks(_ partitioner: Partitioner<Key>) -> [ShuffleBlock?] {
-    var buckets = [ContiguousArray<(Key, Value)>](repeating: [], count: partitioner.partitionCount)
-    if partitioner.partitionCount == 1 {
-      buckets[0].reserveCapacity(count)
-      for index in 0..<count { buckets[0].append((keys[index], values[index])) }
-    } else {
-      for index in 0..<count {
-        buckets[partitioner.partition(keys[index])].append((keys[index], values[index]))
-      }
-    }
-    return buckets.map { $0.isEmpty ? nil : ArrayBlock($0) }
+    if partitioner.partitionCount == 1 { return [count == 0 ? nil : ArrayBlock(ContiguousArray(view))] }
+    var buckets = ShuffleBuckets<(Key, Value)>(partitioner.partitionCount)
+    for index in 0..<count { buckets.append(entries[index], to: partitioner.partition(entries[index].0)) }
+    return buckets.blocks()
   }
 }

@@ -132,8 +132,9 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
 
   /// Computes one partition, or takes it from memory where the dataset is persisted, handing over its chunks in order.
   ///
-  /// A chain of narrow operators is computed by nested calls, one inside the other, so a stage as long as 4,000 operators
-  /// needs about 1 MiB of stack an optimised build and several times that in a debug build.
+  /// A chain of narrow operators is computed by nested calls, one inside the other: 350 bytes of stack an operator in an
+  /// optimised build, 1,100 in a debug build. So a stage may be 20,000 operators long on a stack of 8 MiB and 1,400 on one
+  /// of 512 KiB; a longer lineage needs a shuffle in between.
   @inlinable public func compute(_ partition: Int, _ task: TaskContext, _ emit: Emit) throws {
     if let cached = persistence.current {
       try computePersisted(cached, partition, task, emit)

@@ -30,14 +30,42 @@ import Testing
     }
     #expect(differences == 0, sourceLocation: sourceLocation)
     #expect(table.count == order.count, sourceLocation: sourceLocation)
-    var chunk = Chunk<(Key, Int)>()
-    #expect(table.copyPairs(from: 0, limit: table.count, into: &chunk) == table.count, sourceLocation: sourceLocation)
-    #expect(chunk.view.map(\.0) == order, "in the order of insertion", sourceLocation: sourceLocation)
-    #expect(chunk.view.map(\.1) == order.map { model[$0]! }, sourceLocation: sourceLocation)
+    #expect(table.view.map(\.0) == order, "in the order of insertion", sourceLocation: sourceLocation)
+    #expect(table.view.map(\.1) == order.map { model[$0]! }, sourceLocation: sourceLocation)
     for (index, key) in order.enumerated() where table.find(key) != index || table.key(at: index) != key {
       differences += 1
     }
     #expect(differences == 0, sourceLocation: sourceLocation)
+  }
+
+  @Test(arguments: seeds) func mergingManyIsMergingEach(seed: UInt64) throws {
+    var random = SeededRandom(seed: seed)
+    let range = [1, 12, 13, 100, 100_000][Int(seed % 5)] as UInt64
+    let keys = (0..<Int(random.next() % 3000)).map { _ in Int(random.next() % range) }
+    var many = OrderedTable<Int, [Int]>()
+    var each = OrderedTable<Int, [Int]>()
+    let pairs = keys.enumerated().map { ($0.element, $0.offset) }
+    pairs.withUnsafeBufferPointer { view in
+      many.merge(view, key: { $0.0 }, initial: { [$0.1] }, update: { $0.append($1.1) })
+    }
+    for (key, value) in pairs { each.merge(key, [value], +) }
+    #expect(many.view.map { "\($0)" } == each.view.map { "\($0)" })
+    var pieces: [Int] = []
+    many.emitPairs { pieces.append($0.count) }
+    #expect(pieces.reduce(0, +) == many.count)
+    #expect(pieces.allSatisfy { $0 > 0 && $0 <= Chunk<Int>.usualCapacity })
+  }
+
+  @Test func mergingManyStopsAtAnError() {
+    struct No: Error {}
+    var table = OrderedTable<Int, Int>()
+    let elements = Array(0..<100)
+    #expect(throws: No.self) {
+      try elements.withUnsafeBufferPointer { view in
+        try table.merge(view, key: { $0 % 50 }, initial: { $0 }, update: { _, _ in throw No() })
+      }
+    }
+    #expect(table.count == 50)
   }
 
   @Test(arguments: seeds) func tableOfNumbers(seed: UInt64) {
