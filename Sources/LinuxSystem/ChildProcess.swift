@@ -2,7 +2,6 @@ import CPrimitives
 import Dispatch
 import Glibc
 import Groundwork
-import Synchronization
 import SystemInterfaces
 
 /// A program started by this one.
@@ -47,9 +46,9 @@ public final class ChildProcess: Sendable {
   public let program: String
   /// Our ends of the pipes. Input and output have a lock each: one thread may feed the process while another waits for
   /// what it prints.
-  private let input: Mutex<Int32?>
-  private let pipes: Mutex<Pipes>
-  private let exit = Mutex<Exit?>(nil)
+  private let input: Lock<Int32?>
+  private let pipes: Lock<Pipes>
+  private let exit = Lock<Exit?>(nil)
 
   private struct Pipes {
     var output: Int32?
@@ -108,8 +107,8 @@ public final class ChildProcess: Sendable {
       throw ProcessError(error, program)
     }
     pid = started
-    pipes = Mutex(ours)
-    self.input = Mutex(ourInput)
+    pipes = Lock(ours)
+    self.input = Lock(ourInput)
   }
 
   deinit {

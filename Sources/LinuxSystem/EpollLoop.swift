@@ -30,7 +30,7 @@ public final class EpollLoop: Loop, @unchecked Sendable {
   private let wakeup: Int32
   private let thread = Atomic<UInt>(0)
   private let nextTimer = Atomic<UInt64>(1)
-  private let inbox: Mutex<Inbox>
+  private let inbox: Lock<Inbox>
   private let ended = DispatchSemaphore(value: 0)
 
   private struct Inbox {
@@ -62,7 +62,7 @@ public final class EpollLoop: Loop, @unchecked Sendable {
     self.name = name
     poll = sluice_poll_create()
     wakeup = sluice_event_create()
-    inbox = Mutex(Inbox())
+    inbox = Lock(Inbox())
     // Without descriptors nothing can go on, and nothing has begun: the limit is far below what one job needs.
     precondition(poll >= 0 && wakeup >= 0, "cannot make a loop: too many open files; raise the limit (ulimit -n)")
     _ = sluice_poll_control(poll, 1, wakeup, SLUICE_POLL_IN, 0)

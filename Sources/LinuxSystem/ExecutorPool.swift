@@ -91,7 +91,7 @@ final class SharedWork: Sendable {
     var parked: [Int] = []
     var isStopped = false
   }
-  private let state = Mutex(State())
+  private let state = Lock(State())
   /// Submissions that may have unclaimed tasks: what spinning executors watch without taking the lock.
   private let openCount = Atomic<Int>(0)
   private let wakeups: [DispatchSemaphore]

@@ -1,6 +1,5 @@
 import CPrimitives
 import Groundwork
-import Synchronization
 import SystemInterfaces
 
 /// The machine's clocks: CLOCK_MONOTONIC and CLOCK_REALTIME.
@@ -12,7 +11,7 @@ public struct LinuxClock: Clock {
 
 /// Random numbers of the operating system, drawn 32 at a time.
 public final class LinuxRandomness: Randomness {
-  private let pool = Mutex<[UInt64]>([])
+  private let pool = Lock<[UInt64]>([])
 
   public init() {}
 

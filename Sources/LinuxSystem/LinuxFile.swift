@@ -1,6 +1,5 @@
 import Glibc
 import Groundwork
-import Synchronization
 import SystemInterfaces
 
 /// An open file descriptor.
@@ -83,12 +82,12 @@ public final class LinuxFile: File {
 
 /// A file lock (flock): the system drops it with the last descriptor, so also when the process dies.
 public final class LinuxFileLock: FileLock {
-  private let file: Mutex<LinuxFile?>
+  private let file: Lock<LinuxFile?>
   private let path: String
 
   init(_ file: LinuxFile) {
     path = file.path
-    self.file = Mutex(file)
+    self.file = Lock(file)
   }
 
   public func update(holder: String) throws(FileError) {

@@ -6,8 +6,8 @@ import SystemInterfaces
 
 /// TCP over non-blocking sockets; each connection lives on the `EpollLoop` it was opened for.
 public final class LinuxTransport: Transport, Sendable {
-  private let sockets = Mutex<[UInt64: StreamSocket]>([:])
-  private let listeners = Mutex<[UInt64: SocketListener]>([:])
+  private let sockets = Lock<[UInt64: StreamSocket]>([:])
+  private let listeners = Lock<[UInt64: SocketListener]>([:])
   private let nextID = Atomic<UInt64>(1)
 
   public init() {}

@@ -1,7 +1,6 @@
 import CPrimitives
 import Glibc
 import Groundwork
-import Synchronization
 import SystemInterfaces
 
 /// One of the standard output streams: writes are whole, from any thread, never interleaved within one call.
@@ -25,7 +24,7 @@ public final class TextOutput: Sendable {
 
   public let descriptor: Int32
   private let buffering: Buffering
-  private let state = Mutex(State())
+  private let state = Lock(State())
 
   public init(_ descriptor: Int32, buffering: Buffering = .none) {
     self.descriptor = descriptor

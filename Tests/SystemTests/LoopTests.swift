@@ -47,10 +47,11 @@ struct LoopTests {
     let log = Log()
     let loop = stage.loop
     _ = try stage.perform {
-      let ids = (0..<1000).map { number in loop.after(.milliseconds(5)) { log.add("\(number)") } }
+      let start = loop.now
+      let ids = (0..<1000).map { number in loop.at(start + .milliseconds(5)) { log.add("\(number)") } }
       for (number, id) in ids.enumerated() where number % 100 != 7 { loop.cancel(id) }
-      let ran = loop.after(.milliseconds(1)) { log.add("early") }
-      loop.after(.milliseconds(10)) {
+      let ran = loop.at(start + .milliseconds(1)) { log.add("early") }
+      loop.at(start + .milliseconds(10)) {
         loop.cancel(ran)
         log.add("end")
       }

@@ -1,10 +1,10 @@
 import Groundwork
-import Synchronization
+import LinuxSystem
 import SystemInterfaces
 
 /// A number that callbacks of any loop may change.
 final class Counter: Sendable {
-  private let state = Mutex(0)
+  private let state = Lock(0)
   var value: Int {
     get { state.withLock { $0 } }
     set { state.withLock { $0 = newValue } }
@@ -14,15 +14,15 @@ final class Counter: Sendable {
 
 /// Lines that callbacks of any loop add.
 final class Log: Sendable {
-  private let state = Mutex<[String]>([])
+  private let state = Lock<[String]>([])
   var lines: [String] { state.withLock { $0 } }
   func add(_ line: String) { state.withLock { $0.append(line) } }
 }
 
 /// A value that callbacks of any loop set.
 final class Holder<Value: Sendable>: Sendable {
-  private let state: Mutex<Value>
-  init(_ value: Value) { state = Mutex(value) }
+  private let state: Lock<Value>
+  init(_ value: Value) { state = Lock(value) }
   var value: Value {
     get { state.withLock { $0 } }
     set { state.withLock { $0 = newValue } }
@@ -36,4 +36,12 @@ func framed(_ bytes: Bytes) -> Bytes {
   writer.append(bigEndian: UInt32(bytes.count))
   writer.append(bytes)
   return writer.finish()
+}
+
+/// Bytes in which no two neighbourhoods look alike, made quickly also without optimisation.
+func patterned(_ count: Int, seed: UInt64 = 1) -> Bytes {
+  var random = SeededRandom(seed: seed)
+  var writer = ByteWriter(capacity: count + 8)
+  while writer.count < count { writer.append(bigEndian: random.next()) }
+  return writer.finish()[0..<count]
 }

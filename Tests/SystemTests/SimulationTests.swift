@@ -82,6 +82,73 @@ struct SimulationTests {
     #expect(again.1 == address)
   }
 
+  /// A pump on the stack of a killed process comes back, and what its caller still does has no effect.
+  @Test func killingAProcessReturnsItsPump() throws {
+    let simulation = SimulatedWorld(seed: 3)
+    let victim = simulation.makeProcess(named: "victim")
+    let loop = victim.makeLoop(named: "loop")
+    let files = victim.world.files
+    let log = Log()
+    loop.post {
+      loop.pump { false }
+      log.add("back")
+      loop.post { log.add("posted") }
+      if (try? files.open("/late", .create)) == nil { log.add("no file") }
+    }
+    simulation.after(.seconds(1)) { victim.kill() }
+    try simulation.runUntilIdle()
+    #expect(log.lines == ["back", "no file"])
+    let other = simulation.makeProcess(named: "other")
+    #expect(try other.world.files.list("/") == [])
+  }
+
+  /// With every fault of the network at work, bytes of one connection come whole and in order, up to a cut.
+  @Test(arguments: 1...50) func aHostileNetworkKeepsTheOrderOfBytes(seed: UInt64) throws {
+    let simulation = SimulatedWorld(seed: seed)
+    simulation.network.conditions = .hostile(0.03)
+    simulation.network.conditions.replayProbability = 0
+    let (a, b) = (simulation.makeProcess(named: "a"), simulation.makeProcess(named: "b"))
+    let (loop, transport) = (a.makeLoop(named: "loop"), a.world.transport)
+    let sent = patterned(300_000, seed: seed)
+    let got = Holder<[ConnectionID: Bytes]>([:])
+    let (accepted, ends) = (Counter(), Counter())
+    let (_, address) = try b.world.transport.listen(
+      on: Address(host: "b", port: 1), framing: .stream, loop: b.makeLoop(named: "loop")
+    ) { connection, _ in
+      accepted.value += 1
+      return { event in
+        switch event {
+        case .received(let bytes):
+          got.change { all in
+            var writer = ByteWriter()
+            writer.append(all[connection] ?? Bytes())
+            writer.append(bytes)
+            all[connection] = writer.finish()
+          }
+        case .closed: ends.value += 1
+        case .opened, .drained: break
+        }
+      }
+    }
+    loop.post {
+      for _ in 0..<5 {
+        let box = Holder<ConnectionID?>(nil)
+        box.value = transport.connect(to: address, framing: .stream, on: loop) { event in
+          guard case .opened = event, let connection = box.value else { return }
+          for start in stride(from: 0, to: 300_000, by: 10_000) {
+            loop.after(.milliseconds(start / 10_000)) {
+              transport.send(connection, [.bytes(sent[start..<(start + 10_000)])])
+              if start == 290_000 { transport.close(connection) }
+            }
+          }
+        }
+      }
+    }
+    try simulation.runUntilIdle()
+    #expect(ends.value == accepted.value && accepted.value > 0, "seed \(seed)")
+    #expect(got.value.values.allSatisfy { sent.hasPrefix($0) }, "seed \(seed)")
+  }
+
   /// Goal: after a power loss the synced bytes are there, and nothing that was never written.
   /// Strategy: random writes, truncations and syncs against a model of the synced part.
   @Test(arguments: 1...200) func powerLossKeepsWhatWasSynced(seed: UInt64) throws {

@@ -141,7 +141,7 @@ struct TransportTests {
       var expected: [Bytes] = []
       for index in 0..<200 {
         let size = [0, 3, 15, 16, 200, 5000, 70_000][Int(random.next() % 7)]
-        let frame = Bytes((0..<size).map { UInt8(truncatingIfNeeded: $0 &+ index) })
+        let frame = patterned(size, seed: UInt64(index))
         expected.append(frame)
         writer.append(framed(frame))
       }
@@ -178,7 +178,7 @@ struct TransportTests {
       transport.send(connection, [.bytes(framed(frame))])
     }
     let connection = try wire.connect(.lengthPrefixed(maximum: 16 << 20))
-    let large = Bytes((0..<(8 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31) })
+    let large = patterned(8 << 20)
     for _ in 0..<3 { try wire.send(connection, [.bytes(framed(large)), .bytes(framed("small"))]) }
     try stage.wait("six answers") { wire.answers.value.count == 6 }
     #expect(wire.answers.value[0] == large && wire.answers.value[4] == large)
@@ -197,7 +197,7 @@ struct TransportTests {
       transport.setReading(peer, false)
       return 0
     }
-    let block = Bytes([UInt8](repeating: 1, count: 32 << 20))
+    let block = patterned(32 << 20)
     try wire.send(connection, [.bytes(block)])
     try stage.wait("a full window") { [loop = stage.loop] in
       _ = loop
@@ -246,7 +246,7 @@ struct TransportTests {
     let stage = try Stage(kind)
     let wire = try Wire(stage, server: .stream)
     let connection = try wire.connect()
-    let block = Bytes([UInt8](repeating: 1, count: 4 << 20))
+    let block = patterned(4 << 20)
     _ = try stage.perform { [transport = stage.transport] in
       transport.send(connection, [.bytes(block), .bytes("end")])
       return 0
@@ -284,7 +284,7 @@ struct TransportTests {
   @Test(arguments: Kind.allCases) func rangesOfFilesAreSent(kind: Kind) throws {
     let stage = try Stage(kind)
     let file = try stage.files.open(stage.path("data"), .create)
-    let content = Bytes((0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 7) })
+    let content = patterned(300_000)
     try file.write(at: 0, content)
     let wire = try Wire(stage)
     let connection = try wire.connect()
