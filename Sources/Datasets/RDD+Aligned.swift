@@ -16,18 +16,11 @@ extension RDD {
       for dataset in datasets {
         try dataset.compute(partition, task) { view in
           for index in 0..<view.count {
-            let (entry, isNew) = table.entry(view[index].0, view[index].1)
-            if !isNew { table[entry] = try combine(table[entry], view[index].1) }
+            try table.merge(view[index].0, view[index].1, combine)
           }
         }
       }
-      var chunk = Chunk<(Key, Value)>()
-      var position = 0
-      while position < table.count {
-        position += table.copyPairs(from: position, limit: Chunk<(Key, Value)>.usualCapacity, into: &chunk)
-        try emit(chunk.view)
-        chunk.clear()
-      }
+      try table.emitPairs(emit)
     }
   }
 }
