@@ -2,10 +2,11 @@ import Groundwork
 import Synchronization
 
 /// What the scheduler sees of a dataset: its partitions and its lineage, without the element type.
+///
+/// Sendable: everything here is constant from the dataset's definition to its end, but `persistence`, which guards itself;
+/// `label` and `partitioning` are set while the dataset is defined, before any task sees it, and the lineage is taken
+/// apart by the last owner.
 public class AnyRDD: @unchecked Sendable {
-  // Sendable: everything here is constant from the dataset's definition to its end, but `persistence`, which guards itself;
-  // `label` and `partitioning` are set while the dataset is defined, before any task sees it, and the lineage is taken
-  // apart by the last owner.
   public let context: SluiceContext
   /// How many partitions there are.
   public let partitionCount: Int

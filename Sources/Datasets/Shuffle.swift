@@ -24,15 +24,17 @@ public final class ShuffleDependency: Sendable {
 }
 
 /// Elements that one map task has for one reduce partition; the typed subclass holds them.
+///
+/// Sendable: a block is filled by the task that makes it and only read once it was handed over.
 open class ShuffleBlock: @unchecked Sendable {
-  // Sendable: a block is filled by the task that makes it and only read once it was handed over.
   public let count: Int
   public init(count: Int) { self.count = count }
 }
 
 /// A block of elements in an array.
+///
+/// Sendable: constant, see ShuffleBlock.
 public final class ArrayBlock<Element>: ShuffleBlock, @unchecked Sendable {
-  // Sendable: constant, see ShuffleBlock.
   public let elements: ContiguousArray<Element>
   @inlinable public init(_ elements: ContiguousArray<Element>) {
     self.elements = elements

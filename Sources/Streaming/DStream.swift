@@ -39,8 +39,9 @@ public class AnyDStream: @unchecked Sendable {
 ///
 /// Defining one does nothing; output operations compute it batch by batch (Zaharia et al., "Discretized Streams",
 /// SOSP 2013).
+///
+/// Sendable: as AnyDStream; the functions it holds are @Sendable.
 public final class DStream<Element>: AnyDStream, @unchecked Sendable {
-  // Sendable: see AnyDStream; the function is @Sendable.
   /// Makes the dataset of a batch; nil where the stream has none at that time (a window between its slides).
   public typealias Generate = @Sendable (BatchFrame) -> RDD<Element>?
 

@@ -32,14 +32,14 @@ import Testing
     let tries = Tally()
     let numbers = workshop.context.parallelize(0..<3, partitionCount: 3).map { value in
       tries.add(value)
-      if value == 2 { throw Trouble(description: "no such airport: 'XXX'") }
+      if value == 2 { throw Trouble(description: "no such airport: 'QQQ'") }
       return value
     }
     let end = try workshop.run(numbers, label: "save delays")
     #expect(
       end.failure?.description
         == "job 'save delays' of batch 7 failed: partition 2 of stage 1 (map) failed 4 times; "
-        + "the last error: no such airport: 'XXX'")
+        + "the last error: no such airport: 'QQQ'")
     #expect((0..<3).map { tries[$0] } == [1, 1, 4])
   }
 
