@@ -26,7 +26,7 @@ enum ImportTable {
     "Datasets": ["Groundwork"],
     // Floor 3
     "LogStorage": ["KafkaProtocol", "Journals", "SystemInterfaces", "Groundwork"],
-    "KafkaClients": ["KafkaProtocol", "SystemInterfaces", "Groundwork"],
+    "KafkaClients": ["KafkaProtocol", "Codecs", "SystemInterfaces", "Groundwork"],
     "JobScheduling": ["Datasets", "Codecs", "SystemInterfaces", "Groundwork"],
     // Floor 4
     "LogBroker": ["LogStorage", "KafkaProtocol", "SystemInterfaces", "Groundwork"],
