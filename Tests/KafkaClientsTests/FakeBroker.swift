@@ -13,6 +13,7 @@ final class FakeBroker: @unchecked Sendable {
   private var loop: SimulatedLoop
   private var connections: [UInt64: Connection] = [:]
 
+  /// Sendable: confined to the thread of its simulated world.
   private final class Connection: @unchecked Sendable {
     let id: ConnectionID
     var queue: [Bytes] = []

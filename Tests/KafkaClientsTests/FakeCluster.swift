@@ -15,6 +15,7 @@ final class FakeCluster: @unchecked Sendable {
     var recent: [(sequence: Int32, base: Int64)] = []
   }
 
+  /// Sendable: confined to the thread of its simulated world.
   final class Partition: @unchecked Sendable {
     var leader: Int32
     var leaderEpoch: Int32 = 0
