@@ -63,7 +63,7 @@ let package = Package(
       lifetimes),
     library("FileStreaming", ["Streaming", "Datasets", "Journals", "Codecs", "SystemInterfaces", "Groundwork"]),
     // Side: the live seams.
-    library("LinuxSystem", ["SystemInterfaces", "Groundwork"]),
+    library("LinuxSystem", ["SystemInterfaces", "Groundwork", "CPrimitives"]),
     // Roof
     library(
       "Sluice",
@@ -88,7 +88,7 @@ let package = Package(
     .target(
       name: "Simulation", dependencies: ["SystemInterfaces", "Groundwork"], path: "Tests/Simulation",
       swiftSettings: strict),
-    tests("HouseTests", []),
+    tests("HouseTests", ["LinuxSystem", "SystemInterfaces", "Groundwork"]),
     tests("GroundworkTests", ["Groundwork", "CPrimitives"]),
     tests("WireFormatTests", ["WireFormat", "Groundwork"]),
     tests("CodecsTests", ["Codecs", "Groundwork"]),

@@ -28,8 +28,13 @@ public protocol Loop: Clock {
   func cancel(_ timer: TimerID)
 
   /// Handles the loop's work, on the loop's own thread, until `done` says so: for a public call that waits for its
-  /// result on the loop (an action inside `foreachRDD`). `done` is asked after each piece of work.
+  /// result on the loop (an action inside `foreachRDD`). `done` is asked first and after each piece of work. Returns
+  /// with `done` unfulfilled only where the loop was stopped (in simulation: its process killed): the caller gives up.
   func pump(until done: () -> Bool)
+
+  /// Ends the loop after the work that was posted before; timers still to come and later posts are dropped. Callable
+  /// from anywhere; a second call does nothing.
+  func stop()
 
   /// Whether the caller runs on this loop.
   var isCurrent: Bool { get }

@@ -6,7 +6,7 @@ import Groundwork
 /// carries them past a power loss. The simulated store tears and loses what was not synced.
 public protocol FileStore: Sendable {
   func open(_ path: String, _ mode: OpenMode) throws(FileError) -> any File
-  /// Makes the directory and those above it; fine if it exists.
+  /// Makes the directory and those above it, durably; fine if it exists.
   func createDirectories(_ path: String) throws(FileError)
   /// Names in a directory, sorted.
   func list(_ path: String) throws(FileError) -> [String]
@@ -69,7 +69,8 @@ extension File {
     var filled = 0
     while filled < count {
       let got = try read(
-        at: position + Int64(filled), into: UnsafeMutableRawBufferPointer(start: arena.base + filled, count: count - filled))
+        at: position + Int64(filled),
+        into: UnsafeMutableRawBufferPointer(start: arena.base + filled, count: count - filled))
       if got == 0 { break }
       filled += got
     }

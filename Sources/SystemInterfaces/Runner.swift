@@ -11,7 +11,7 @@ public protocol Runner: Sendable {
   /// have run.
   func submit(_ tasks: [ExecutorTask], from loop: any Loop, then done: @escaping @Sendable () -> Void)
 
-  /// A new serial context, which lives until `stop`.
+  /// A new serial context, which lives until its `stop`.
   func makeLoop(named name: String) -> any Loop
 }
 

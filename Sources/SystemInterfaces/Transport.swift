@@ -1,7 +1,7 @@
 import Groundwork
 
 /// The fourth seam: connections. Every event of a connection arrives on the loop it was opened for, in order, and never
-/// inside a call to the transport.
+/// inside a call to the transport. Calls about a connection are made on its loop.
 public protocol Transport: Sendable {
   /// Begins to connect. The sink hears `.opened`, or `.closed` with the reason; after `.closed` it hears nothing more.
   func connect(
@@ -9,14 +9,15 @@ public protocol Transport: Sendable {
     _ sink: @escaping @Sendable (TransportEvent) -> Void
   ) -> ConnectionID
 
-  /// Begins to listen. `accept` is called on the loop for each new connection and answers with its sink.
+  /// Begins to listen. `accept` is called on the loop for each new connection and answers with its sink, which hears
+  /// `.opened` first.
   /// - Returns: the listener and the address it listens on (the port chosen, where port 0 was asked for).
   func listen(
     on address: Address, framing: Framing, loop: any Loop,
     accept: @escaping @Sendable (_ connection: ConnectionID, _ peer: Address) -> @Sendable (TransportEvent) -> Void
   ) throws(TransportError) -> (ListenerID, Address)
 
-  /// Stops listening; open connections go on.
+  /// Stops listening; open connections go on. On the listener's loop.
   func stopListening(_ listener: ListenerID)
 
   /// Queues bytes; they go out in order. Bytes for a closed connection are dropped (the sink has heard of it).
@@ -28,7 +29,9 @@ public protocol Transport: Sendable {
   /// While paused nothing is read, so that the peer is slowed by its own window.
   func setReading(_ connection: ConnectionID, _ isOn: Bool)
 
-  /// Sends what is queued, then closes; the sink hears `.closed(.closedHere)`.
+  /// Sends what is queued, then closes; the sink hears `.closed(.closedHere)` and nothing else after this call, save
+  /// another reason to be closed that comes first. A peer that does not take the bytes is given five seconds; a
+  /// connection that is not open yet is given up at once, with what was queued.
   func close(_ connection: ConnectionID)
 }
 
@@ -54,8 +57,10 @@ public enum Framing: Sendable {
 public enum TransportEvent: Sendable {
   case opened
   case received(Bytes)
-  /// All that was queued has been given to the system.
+  /// All that was queued has been given to the system: comes once for each time the queue has been filled by `send`.
   case drained
+  /// The end. Where the peer has closed, what was queued before is still sent to it, so that a peer that closes its
+  /// sending side only (half-close) gets its answers.
   case closed(CloseReason)
 }
 

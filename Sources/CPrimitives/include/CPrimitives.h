@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "LinuxCalls.h"
+
 /// CRC-32C (Castagnoli, RFC 3720 appendix B.4) of `count` bytes, continuing from `crc` (0 to begin).
 /// Uses the SSE 4.2 instruction with three interleaved streams where the processor has it, else a table.
 uint32_t sluice_crc32c(uint32_t crc, const void *_Nullable bytes, size_t count);

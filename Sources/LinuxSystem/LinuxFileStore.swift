@@ -1,0 +1,129 @@
+import Glibc
+import Groundwork
+import SystemInterfaces
+
+/// The machine's files, by POSIX calls.
+public struct LinuxFileStore: FileStore {
+  public init() {}
+
+  public func open(_ path: String, _ mode: OpenMode) throws(FileError) -> any File {
+    let flags: Int32 =
+      switch mode {
+      case .read: O_RDONLY
+      case .readWrite: O_RDWR | O_CREAT
+      case .create: O_RDWR | O_CREAT | O_TRUNC
+      }
+    let fd = try Self.attempt(path, "open") { () throws(Errno) in
+      try System.call { Glibc.open(path, flags | O_CLOEXEC, 0o644) }
+    }
+    let file = LinuxFile(path, Int32(fd))
+    if mode == .read {
+      // A directory opens for reading, but is no file.
+      let status = try Self.attempt(path, "open") { () throws(Errno) in try Self.status(of: file) }
+      if status.st_mode & S_IFMT == S_IFDIR { throw FileError(.isADirectory, path: path, operation: "open") }
+    }
+    return file
+  }
+
+  static func attempt<R>(
+    _ path: String, _ operation: String, _ body: () throws(Errno) -> R
+  ) throws(FileError) -> R {
+    do { return try body() } catch { throw error.fileError(path, operation) }
+  }
+
+  private static func status(of file: LinuxFile) throws(Errno) -> stat {
+    var status = stat()
+    try System.call { fstat(file.descriptor, &status) }
+    return status
+  }
+
+  public func createDirectories(_ path: String) throws(FileError) {
+    var made = path.hasPrefix("/") ? "/" : ""
+    for part in path.split(separator: "/") {
+      let parent = made.isEmpty ? "." : made
+      made += made.isEmpty || made.hasSuffix("/") ? String(part) : "/" + part
+      if mkdir(made, 0o755) == 0 {
+        try syncDirectory(parent)
+      } else if errno != EEXIST {
+        throw Errno(errno).fileError(made, "create")
+      }
+    }
+    if let found = try attributes(path), !found.isDirectory {
+      throw FileError(.notADirectory, path: path, operation: "create")
+    }
+  }
+
+  public func list(_ path: String) throws(FileError) -> [String] {
+    guard let directory = opendir(path) else { throw Errno(errno).fileError(path, "list") }
+    defer { closedir(directory) }
+    var names: [String] = []
+    errno = 0
+    while let entry = readdir(directory) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != ".", name != ".." { names.append(name) }
+      errno = 0
+    }
+    if errno != 0 { throw Errno(errno).fileError(path, "list") }
+    return names.sorted()
+  }
+
+  public func attributes(_ path: String) throws(FileError) -> FileAttributes? {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      if errno == ENOENT { return nil }
+      throw Errno(errno).fileError(path, "read")
+    }
+    return FileAttributes(
+      size: Int64(status.st_size), isDirectory: status.st_mode & S_IFMT == S_IFDIR,
+      modified: Timestamp(
+        milliseconds: Int64(status.st_mtim.tv_sec) * 1000 + Int64(status.st_mtim.tv_nsec) / 1_000_000))
+  }
+
+  public func removeFile(_ path: String) throws(FileError) {
+    _ = try Self.attempt(path, "remove") { () throws(Errno) in try System.call { unlink(path) } }
+  }
+
+  public func removeTree(_ path: String) throws(FileError) {
+    var status = stat()
+    guard lstat(path, &status) == 0 else {
+      if errno == ENOENT { return }
+      throw Errno(errno).fileError(path, "remove")
+    }
+    guard status.st_mode & S_IFMT == S_IFDIR else { return try removeFile(path) }
+    for name in try list(path) { try removeTree(path + "/" + name) }
+    _ = try Self.attempt(path, "remove") { () throws(Errno) in try System.call { rmdir(path) } }
+  }
+
+  public func rename(_ from: String, to: String) throws(FileError) {
+    _ = try Self.attempt(from, "rename") { () throws(Errno) in try System.call { Glibc.rename(from, to) } }
+  }
+
+  public func syncDirectory(_ path: String) throws(FileError) {
+    try Self.attempt(path, "sync") { () throws(Errno) in
+      let fd = Int32(try System.call { Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
+      defer { System.close(fd) }
+      try System.call { fsync(fd) }
+    }
+  }
+
+  public func lock(_ path: String, holder: String) throws(FileError) -> any FileLock {
+    let file = LinuxFile(
+      path,
+      Int32(
+        try Self.attempt(path, "lock") { () throws(Errno) in
+          try System.call { Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644) }
+        }))
+    do throws(Errno) {
+      try System.call { flock(file.descriptor, LOCK_EX | LOCK_NB) }
+    } catch {
+      guard error.rawValue == EWOULDBLOCK else { throw error.fileError(path, "lock") }
+      let text = String(try file.read(at: 0, count: 1024))
+      throw FileError(.locked(by: text.isEmpty ? "another process" : text), path: path, operation: "lock")
+    }
+    let lock = LinuxFileLock(file)
+    try lock.update(holder: holder)
+    return lock
+  }
+}

@@ -1,0 +1,98 @@
+import Groundwork
+import SystemInterfaces
+
+/// Executors on the world's one thread.
+///
+/// Sendable: confined to the thread of its world.
+public final class SimulatedRunner: Runner, @unchecked Sendable {
+  /// When a submitted task runs.
+  public enum Mode: Sendable {
+    /// Inside `submit`, one after the other, in an order the seed chooses.
+    case atOnce
+    /// Some inside `submit`, as executor 0 would, the others as events of their own, each up to its weight later.
+    case spread
+    /// When the test says so: `runHeld`.
+    case held
+  }
+  public var mode = Mode.atOnce
+  public let executorCount: Int
+  /// Tasks run so far.
+  public private(set) var tasksRun = 0
+
+  private final class Submission {
+    var left: Int
+    let loop: any Loop
+    let done: @Sendable () -> Void
+    init(left: Int, loop: any Loop, done: @escaping @Sendable () -> Void) {
+      self.left = left
+      self.loop = loop
+      self.done = done
+    }
+  }
+
+  private unowned let process: SimulatedProcess
+  private var random: SeededRandom
+  private var held: [(task: ExecutorTask, submission: Submission)] = []
+
+  init(for process: SimulatedProcess, executorCount: Int, seed: UInt64) {
+    precondition(executorCount > 0)
+    self.process = process
+    self.executorCount = executorCount
+    random = SeededRandom(seed: seed)
+  }
+
+  public func makeLoop(named name: String) -> any Loop { process.makeLoop(named: name) }
+
+  public func submit(_ tasks: [ExecutorTask], from loop: any Loop, then done: @escaping @Sendable () -> Void) {
+    guard process.isAlive else { return }
+    guard !tasks.isEmpty else { return loop.post(done) }
+    let submission = Submission(left: tasks.count, loop: loop, done: done)
+    switch mode {
+    case .held:
+      held += tasks.map { ($0, submission) }
+    case .atOnce:
+      for task in tasks.shuffled(using: &random) { run(task, of: submission, on: anyExecutor()) }
+    case .spread:
+      for task in tasks.shuffled(using: &random) {
+        let executor = anyExecutor()
+        if executor.rawValue == 0 {
+          run(task, of: submission, on: executor)
+        } else {
+          let world = process.simulation
+          let delay = Int64.random(in: 0...max(task.weight, 1000), using: &random)
+          world.schedule(at: world.nanoseconds + delay, .task, owner: nil) {
+            self.run(task, of: submission, on: executor)
+          }
+        }
+      }
+    }
+  }
+
+  /// Tasks that wait for the test.
+  public var heldCount: Int { held.count }
+
+  /// Runs one held task.
+  /// - Parameter index: its place among those held, the oldest first.
+  public func runHeld(at index: Int = 0) {
+    guard held.indices.contains(index) else { return }
+    let (task, submission) = held.remove(at: index)
+    run(task, of: submission, on: anyExecutor())
+  }
+
+  /// Runs all held tasks, and those they lead to being held, in the order in which they came.
+  public func runAllHeld() {
+    while !held.isEmpty { runHeld() }
+  }
+
+  private func anyExecutor() -> ExecutorID { ExecutorID(Int.random(in: 0..<executorCount, using: &random)) }
+
+  private func run(_ task: ExecutorTask, of submission: Submission, on executor: ExecutorID) {
+    guard process.isAlive else { return }
+    tasksRun += 1
+    // Executor 0 is the submitting loop's own thread; on the others no loop is current.
+    let world = process.simulation
+    world.running(on: executor.rawValue == 0 ? submission.loop as? SimulatedLoop : nil) { task.run(executor) }
+    submission.left -= 1
+    if submission.left == 0 { submission.loop.post(submission.done) }
+  }
+}
