@@ -52,7 +52,7 @@ let package = Package(
     library("Datasets", ["Groundwork"]),
     // Floor 3
     library("LogStorage", ["KafkaProtocol", "Journals", "SystemInterfaces", "Groundwork"], lifetimes),
-    library("KafkaClients", ["KafkaProtocol", "SystemInterfaces", "Groundwork"], lifetimes),
+    library("KafkaClients", ["KafkaProtocol", "Codecs", "SystemInterfaces", "Groundwork"], lifetimes),
     library("JobScheduling", ["Datasets", "Codecs", "SystemInterfaces", "Groundwork"]),
     // Floor 4
     library("LogBroker", ["LogStorage", "KafkaProtocol", "SystemInterfaces", "Groundwork"], lifetimes),
@@ -81,7 +81,10 @@ let package = Package(
     job("KafkaToFiles"),
 
     // Benchmarks
-    benchmark("RecordBatches", ["KafkaProtocol", "Codecs", "Groundwork", "CZlib", "CLZ4", "CSnappy", "CZstd", "Sluice"]),
+    .target(name: "CAllocationCounts", path: "Benchmarks/CAllocationCounts"),
+    benchmark(
+      "RecordBatches",
+      ["KafkaProtocol", "Codecs", "Groundwork", "CZlib", "CLZ4", "CSnappy", "CZstd", "CAllocationCounts", "Sluice"]),
     benchmark("Throughput", ["Sluice", "KafkaProtocol", "KafkaClients", "LogBroker"]),
 
     // Tests
@@ -98,7 +101,9 @@ let package = Package(
       "KafkaProtocolTests", ["KafkaProtocol", "Codecs", "WireFormat", "Groundwork"], resources: [.copy("Golden")]),
     tests("DatasetsTests", ["Datasets", "Groundwork"]),
     tests("LogStorageTests", ["LogStorage", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
-    tests("KafkaClientsTests", ["KafkaClients", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
+    tests(
+      "KafkaClientsTests",
+      ["KafkaClients", "KafkaProtocol", "Codecs", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests("LogBrokerTests", ["LogBroker", "LogStorage", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests("JobSchedulingTests", ["JobScheduling", "Datasets", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests("StreamingTests", ["Streaming", "Simulation", "SystemInterfaces", "Groundwork"]),

@@ -35,7 +35,8 @@ public final class Arena: @unchecked Sendable {
   /// Wraps memory that somebody else owns until `release` is called with its address; it must have `Arena.slack`
   /// readable bytes after `capacity`.
   public init(
-    wrapping base: UnsafeMutableRawPointer, capacity: Int, release: @escaping @Sendable (UnsafeMutableRawPointer) -> Void
+    wrapping base: UnsafeMutableRawPointer, capacity: Int,
+    release: @escaping @Sendable (UnsafeMutableRawPointer) -> Void
   ) {
     self.base = base
     self.capacity = capacity

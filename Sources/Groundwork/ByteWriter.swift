@@ -6,14 +6,15 @@ import CPrimitives
 public struct ByteWriter: ~Copyable {
   @usableFromInline var base: UnsafeMutableRawPointer
   @usableFromInline var capacity: Int
+  @usableFromInline var written: Int
   /// Bytes written so far.
-  public private(set) var count: Int
+  @inlinable public var count: Int { written }
 
   /// - Parameter capacity: bytes to reserve at first.
   public init(capacity: Int = 256) {
     self.capacity = max(capacity, 64)
     base = sluice_allocate(self.capacity + Arena.slack)
-    count = 0
+    written = 0
   }
 
   deinit { sluice_free(base) }
@@ -30,8 +31,9 @@ public struct ByteWriter: ~Copyable {
   /// Where the next byte goes; at least the reserved number of bytes may be written there, then `advance` tells how many
   /// were.
   @inlinable public var end: UnsafeMutableRawPointer { base + count }
-  @inlinable public mutating func advance(_ written: Int) { setCount(count &+ written) }
-  @usableFromInline mutating func setCount(_ newCount: Int) { count = newCount }
+  /// Bytes that may be written at `end` now.
+  @inlinable public var room: Int { capacity &- written }
+  @inlinable public mutating func advance(_ more: Int) { written &+= more }
 
   @inlinable public mutating func append(_ byte: UInt8) {
     reserve(1)
@@ -90,10 +92,10 @@ public struct ByteWriter: ~Copyable {
   /// Forgets what was written from `newCount` on; the memory is kept.
   public mutating func truncate(to newCount: Int) {
     precondition(newCount >= 0 && newCount <= count)
-    count = newCount
+    written = newCount
   }
 
-  @inlinable public mutating func removeAll() { setCount(0) }
+  @inlinable public mutating func removeAll() { written = 0 }
 
   /// Calls `body` with what was written so far.
   @inlinable public func withUnsafeBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {

@@ -181,7 +181,9 @@ extension Bytes: Hashable, Comparable {
 
   @inlinable public func hash(into hasher: inout Hasher) { hasher.combine(fastHash(seed: 0)) }
 
-  @inlinable public func _rawHashValue(seed: Int) -> Int { Int(truncatingIfNeeded: fastHash(seed: UInt64(bitPattern: Int64(seed)))) }
+  @inlinable public func _rawHashValue(seed: Int) -> Int {
+    Int(truncatingIfNeeded: fastHash(seed: UInt64(bitPattern: Int64(seed))))
+  }
 
   /// A 64-bit hash that is the same in every process for the same bytes and seed. Version 1 of StreamCodable's hash
   /// stands on it, so its values are fixed; golden values in the tests hold them.

@@ -40,10 +40,13 @@ public struct StreamReader: Sendable {
     var value: UInt64 = 0
     for shift in stride(from: UInt64(0), to: 64, by: 7) {
       let byte = try readByte()
+      // Only the shortest form is canonical, and the tenth byte has room for one bit.
+      if shift > 0, byte == 0 { throw fail("a varint longer than it need be") }
+      if shift == 63, byte > 1 { break }
       value |= UInt64(byte & 0x7F) << shift
       if byte < 0x80 { return value }
     }
-    throw StreamDecodingError(reason: "a varint of more than 10 bytes", position: position)
+    throw StreamDecodingError(reason: "a varint of more than 64 bits", position: position)
   }
 
   public mutating func readCount() throws(StreamDecodingError) -> Int {

@@ -1,0 +1,95 @@
+import Groundwork
+import WireFormat
+
+// DescribeGroups, API key 15, versions 0 to 5, flexible from 5 on.
+// Source: Apache Kafka, clients/src/main/resources/common/message/DescribeGroups{Request,Response}.json.
+// Version 3 adds authorized operations (KIP-430), 4 static members (KIP-345).
+
+/// Asks for the state and members of groups.
+public struct DescribeGroupsRequest: KafkaRequest {
+  public typealias Response = DescribeGroupsResponse
+  public static var apiKey: APIKey { .describeGroups }
+  public static var versions: ClosedRange<Int16> { 0...5 }
+  public static var firstFlexibleVersion: Int16 { 5 }
+
+  public var groups: [String] = []
+  /// From version 3 on.
+  public var includeAuthorizedOperations = false
+
+  public init() {}
+
+  public mutating func code<C: FieldCoder & ~Copyable>(_ coder: inout C) throws(DecodeError) {
+    let version = coder.version
+    try coder.code(&groups)
+    if version >= 3 { try coder.code(&includeAuthorizedOperations) }
+    try coder.endOfFields()
+  }
+}
+
+/// Groups with their members.
+public struct DescribeGroupsResponse: KafkaResponse {
+  public static var apiKey: APIKey { .describeGroups }
+  public static var versions: ClosedRange<Int16> { 0...5 }
+  public static var firstFlexibleVersion: Int16 { 5 }
+
+  /// From version 1 on.
+  public var throttleTimeMilliseconds: Int32 = 0
+  public var groups: [DescribedGroup] = []
+
+  public init() {}
+
+  public mutating func code<C: FieldCoder & ~Copyable>(_ coder: inout C) throws(DecodeError) {
+    let version = coder.version
+    if version >= 1 { try coder.code(&throttleTimeMilliseconds) }
+    try coder.code(&groups)
+    try coder.endOfFields()
+  }
+
+  public struct DescribedGroup: WireValue, Equatable {
+    public var errorCode: KafkaErrorCode = .none
+    public var groupID = ""
+    public var groupState = ""
+    public var protocolType = ""
+    public var protocolData = ""
+    public var members: [DescribedGroupMember] = []
+    /// From version 3 on.
+    public var authorizedOperations: Int32 = -2147483648
+
+    public init() {}
+
+    public mutating func code<C: FieldCoder & ~Copyable>(_ coder: inout C) throws(DecodeError) {
+      let version = coder.version
+      try errorCode.code(&coder)
+      try coder.code(&groupID)
+      try coder.code(&groupState)
+      try coder.code(&protocolType)
+      try coder.code(&protocolData)
+      try coder.code(&members)
+      if version >= 3 { try coder.code(&authorizedOperations) }
+      try coder.endOfFields()
+    }
+
+    public struct DescribedGroupMember: WireValue, Equatable {
+      public var memberID = ""
+      /// From version 4 on.
+      public var groupInstanceID: String?
+      public var clientID = ""
+      public var clientHost = ""
+      public var memberMetadata = Bytes()
+      public var memberAssignment = Bytes()
+
+      public init() {}
+
+      public mutating func code<C: FieldCoder & ~Copyable>(_ coder: inout C) throws(DecodeError) {
+        let version = coder.version
+        try coder.code(&memberID)
+        if version >= 4 { try coder.code(&groupInstanceID) }
+        try coder.code(&clientID)
+        try coder.code(&clientHost)
+        try coder.code(&memberMetadata)
+        try coder.code(&memberAssignment)
+        try coder.endOfFields()
+      }
+    }
+  }
+}
