@@ -1,0 +1,25 @@
+import CPrimitives
+import Groundwork
+
+/// CRC-32C (Castagnoli, RFC 3720 appendix B.4), in pieces: the checksum of journals and of record batches.
+public struct CRC32C: Equatable, Sendable {
+  /// The checksum of everything added so far.
+  public private(set) var value: UInt32 = 0
+
+  public init() {}
+
+  /// Goes on over `bytes`. O(n), over 20 GB/s where the processor has the instruction.
+  public mutating func add(_ bytes: UnsafeRawBufferPointer) {
+    guard let base = bytes.baseAddress else { return }
+    value = sluice_crc32c(value, base, bytes.count)
+  }
+
+  public mutating func add(_ bytes: Bytes) { bytes.withUnsafeBytes { add($0) } }
+
+  /// The checksum of one run of bytes.
+  public static func of(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+    var crc = CRC32C()
+    crc.add(bytes)
+    return crc.value
+  }
+}

@@ -1,0 +1,95 @@
+import Groundwork
+import KafkaProtocol
+import SystemInterfaces
+
+/// What a read found: whole batches, ready to be sent.
+public struct LogSlice: Sendable {
+  /// Bytes in memory, or ranges of files that need not pass through it.
+  public var parts: [SendPart]
+  public var byteCount: Int
+  public static let empty = LogSlice(parts: [], byteCount: 0)
+}
+
+extension PartitionLog {
+  /// Whole batches from the one that holds `offset` on, below the high watermark.
+  ///
+  /// A reader skips the records before `offset` in the first batch. Batches still in memory are answered from there,
+  /// others as a range of one segment's file.
+  ///
+  /// - Parameters:
+  ///   - bytesMax: no more bytes than this, except for the first batch.
+  ///   - atLeastOneBatch: whether the first batch is given even if it alone is larger, so that a reader makes progress.
+  /// - Returns: nothing at the high watermark.
+  /// - Throws: `.offsetOutOfRange`, before the start or beyond the high watermark; `.file`; `.offline`.
+  /// - Complexity: O(log n) to find the place, then at most twice an index interval and a batch of log is read here.
+  public func read(from offset: Offset, bytesMax: Int, atLeastOneBatch: Bool) throws(LogError) -> LogSlice {
+    try requireOnline()
+    guard offset >= startOffset, offset <= highWatermark else {
+      throw LogError(
+        .offsetOutOfRange(requested: offset, start: startOffset, end: highWatermark), path: directory)
+    }
+    guard offset < highWatermark else { return .empty }
+    if let first = tail.index(of: offset.rawValue) {
+      return readMemory(first, bytesMax: bytesMax, atLeastOneBatch: atLeastOneBatch)
+    }
+    return try storing { () throws(FileError) in
+      try readFiles(offset.rawValue, bytesMax: bytesMax, atLeastOneBatch: atLeastOneBatch)
+    }
+  }
+
+  private func readMemory(_ first: Int, bytesMax: Int, atLeastOneBatch: Bool) -> LogSlice {
+    var slice = LogSlice.empty
+    var small = ByteWriter(capacity: 0)
+    for batch in tail.batches[first...] {
+      guard batch.lastOffset < highWatermark.rawValue else { break }
+      if slice.byteCount + batch.byteCount > bytesMax, slice.byteCount > 0 || !atLeastOneBatch { break }
+      slice.byteCount += batch.byteCount
+      if batch.byteCount < PartitionLog.smallBatch {
+        // A system call takes a bounded number of pieces: small ones are put together.
+        for part in batch.parts { small.append(part) }
+      } else {
+        if small.count > 0 {
+          slice.parts.append(.bytes(small.copyBytes()))
+          small.removeAll()
+        }
+        for part in batch.parts { slice.parts.append(.bytes(part)) }
+      }
+    }
+    if small.count > 0 { slice.parts.append(.bytes(small.finish())) }
+    return slice
+  }
+
+  private func readFiles(_ offset: Int64, bytesMax: Int, atLeastOneBatch: Bool) throws(FileError) -> LogSlice {
+    for segment in segments[segmentIndex(of: offset)...] {
+      guard let first = try segment.locate(offset) else { continue }
+      var limit = segment.size
+      if segment.endOffset > highWatermark.rawValue {
+        // Only under `.sync`, between an append and its flush.
+        guard first.header.lastOffset < highWatermark else { return .empty }
+        limit = try segment.locate(highWatermark.rawValue)?.position ?? limit
+      }
+      var end = first.position + Int64(first.header.totalSize)
+      if first.header.totalSize > bytesMax {
+        if !atLeastOneBatch { return .empty }
+      } else {
+        let wanted = first.position + Int64(bytesMax)
+        end = wanted >= limit ? limit : try segment.wholeBatches(from: end, limit: wanted)
+      }
+      let count = Int(end - first.position)
+      return LogSlice(
+        parts: [.file(try segment.file(), position: first.position, count: count)], byteCount: count)
+    }
+    return .empty
+  }
+
+  /// The segment that holds `offset`, or would: the last whose base is not above it.
+  func segmentIndex(of offset: Int64) -> Int {
+    var low = 0
+    var high = segments.count
+    while low < high {
+      let middle = (low + high) / 2
+      if segments[middle].baseOffset <= offset { low = middle + 1 } else { high = middle }
+    }
+    return max(low - 1, 0)
+  }
+}
