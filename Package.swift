@@ -72,7 +72,11 @@ let package = Package(
         "KafkaClients", "JobScheduling", "LogBroker", "Streaming", "KafkaStreaming", "FileStreaming", "LinuxSystem",
       ], lifetimes),
     .executableTarget(
-      name: "SluiceCommand", dependencies: ["Sluice", "LogBroker", "LogStorage", "KafkaClients", "KafkaProtocol"],
+      name: "SluiceCommand",
+      dependencies: [
+        "Sluice", "LogBroker", "LogStorage", "KafkaClients", "KafkaProtocol", "Codecs", "LinuxSystem",
+        "SystemInterfaces", "Groundwork",
+      ],
       path: "Sources/SluiceCommand", swiftSettings: lifetimes),
 
     // jobs: public API only.

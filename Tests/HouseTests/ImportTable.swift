@@ -43,7 +43,7 @@ enum ImportTable {
     ],
     "SluiceCommand": [
       "Sluice", "LogBroker", "LogStorage", "KafkaClients", "KafkaProtocol", "Groundwork", "SystemInterfaces",
-      "LinuxSystem",
+      "LinuxSystem", "Codecs",
     ],
     // The simulation stands where LinuxSystem stands.
     "Simulation": ["SystemInterfaces", "Groundwork"],
