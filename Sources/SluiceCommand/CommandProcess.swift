@@ -142,7 +142,9 @@ final class CommandProcess: @unchecked Sendable {
   }
 }
 
-/// A value that a completion leaves for the code that waits; both run on the command's loop.
+/// A value that a completion leaves for the code that waits.
+///
+/// Sendable: both run on the command's loop, and nobody else touches it.
 final class Slot<Value>: @unchecked Sendable {
   var value: Value?
 }

@@ -10,6 +10,7 @@ final class JobRun: @unchecked Sendable {
   private let process: CommandProcess
   private var keeper: JobKeeper
   private var child: ChildProcess?
+  private let hasTerminal = TextOutput(0).isTerminal
   private var exitCode: Int32?
   private var failure: ProcessError?
 
@@ -80,7 +81,9 @@ final class JobRun: @unchecked Sendable {
       switch action {
       case .start: start()
       case .forward(let number):
-        if let signal = Signal(rawValue: number) { child?.send(signal) }
+        // Ctrl-C goes from the terminal to the job as well as to us; once is enough.
+        guard let signal = Signal(rawValue: number), signal != .interrupt || !hasTerminal else { break }
+        child?.send(signal)
       case .wait(let pause):
         process.loop.after(pause) { [self] in perform(keeper.pauseOver(now: process.loop.now)) }
       case .report(let line): process.report(line)

@@ -47,7 +47,7 @@ enum ImportTable {
     ],
     "SluiceCommand": [
       "Sluice", "LogBroker", "LogStorage", "KafkaClients", "KafkaProtocol", "Groundwork", "SystemInterfaces",
-      "LinuxSystem",
+      "LinuxSystem", "Codecs",
     ],
     // What benchmarks share.
     "CAllocationCounts": [], "BenchmarkWorkload": ["KafkaProtocol", "Codecs", "Groundwork"],

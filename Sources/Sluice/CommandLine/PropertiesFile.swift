@@ -4,8 +4,8 @@ import SystemInterfaces
 /// A file of settings in the syntax of Java's `Properties.load`, which is Spark's as well.
 ///
 /// One `key=value`, `key: value` or `key value` a line; `#` and `!` begin a comment; a backslash at the end of a line
-/// continues it; `\t`, `\n`, `\r`, `\f`, `\\`, `\:`, `\=`, `\ ` and `\u0041` are escapes. Text is UTF-8. Source: the
-/// Java SE API's description of java.util.Properties.load(Reader).
+/// continues it; `\t`, `\n`, `\r`, `\f`, `\\`, `\:`, `\=`, `\ ` and `\u` with four hex digits are escapes. Text is
+/// UTF-8. Source: the Java SE API's description of java.util.Properties.load(Reader).
 public enum PropertiesFile {
   public struct Entry: Sendable, Equatable {
     public var key: String
