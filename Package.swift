@@ -76,7 +76,11 @@ let package = Package(
         "KafkaClients", "JobScheduling", "LogBroker", "Streaming", "KafkaStreaming", "FileStreaming", "LinuxSystem",
       ], lifetimes),
     .executableTarget(
-      name: "SluiceCommand", dependencies: ["Sluice", "LogBroker", "LogStorage", "KafkaClients", "KafkaProtocol"],
+      name: "SluiceCommand",
+      dependencies: [
+        "Sluice", "LogBroker", "LogStorage", "KafkaClients", "KafkaProtocol", "LinuxSystem", "SystemInterfaces",
+        "Groundwork",
+      ],
       path: "Sources/SluiceCommand", swiftSettings: lifetimes),
 
     // jobs: public API only.
@@ -86,10 +90,21 @@ let package = Package(
 
     // Benchmarks
     .target(name: "CAllocationCounts", path: "Benchmarks/CAllocationCounts"),
+    .target(
+      name: "BenchmarkWorkload", dependencies: ["KafkaProtocol", "Codecs", "Groundwork"],
+      path: "Benchmarks/BenchmarkWorkload", swiftSettings: strict),
     benchmark(
       "RecordBatches",
-      ["KafkaProtocol", "Codecs", "Groundwork", "CZlib", "CLZ4", "CSnappy", "CZstd", "CAllocationCounts", "Sluice"]),
-    benchmark("Throughput", ["Sluice", "KafkaProtocol", "KafkaClients", "LogBroker"]),
+      [
+        "KafkaProtocol", "Codecs", "Groundwork", "CZlib", "CLZ4", "CSnappy", "CZstd", "CAllocationCounts",
+        "BenchmarkWorkload",
+      ]),
+    benchmark(
+      "Throughput",
+      [
+        "Sluice", "JobScheduling", "KafkaClients", "KafkaProtocol", "LinuxSystem", "LogBroker", "SystemInterfaces",
+        "BenchmarkWorkload",
+      ]),
 
     // Tests
     .target(

@@ -1,3 +1,4 @@
+import BenchmarkWorkload
 import Codecs
 import Glibc
 import Groundwork

@@ -17,7 +17,4 @@ void *sluice_allocate(size_t count) { return orStop(malloc(count ? count : 1), c
 void *sluice_reallocate(void *memory, size_t count) { return orStop(realloc(memory, count ? count : 1), count); }
 void sluice_free(void *memory) { free(memory); }
 int sluice_compare(const void *a, const void *b, size_t count) { return memcmp(a, b, count); }
-const void *sluice_find(const void *haystack, size_t haystackCount, const void *needle, size_t needleCount) {
-  return memmem(haystack, haystackCount, needle, needleCount);
-}
 const void *sluice_find_byte(const void *haystack, int byte, size_t count) { return memchr(haystack, byte, count); }

@@ -6,11 +6,14 @@ import SystemInterfaces
 ///
 /// Small frames are slices of a 64 KiB arena, several to a read; they should be short-lived, since one keeps them all.
 /// A frame that does not fit is read straight into memory of its own, which starts at 256 KiB or the claimed size,
-/// whichever is smaller, and doubles as bytes arrive: a peer that claims much and sends little costs little.
+/// whichever is smaller, and doubles as bytes arrive: a peer that claims much and sends little costs little. A peer
+/// that has sent large frames before is given that much at once (up to `trustMax`), which spares the copies of growing.
 ///
 /// An arena is written behind the slices already handed out of it and never where one of them points.
 struct FrameReader {
   static let bufferSize = 64 * 1024
+  static let largeMin = 256 * 1024
+  static let trustMax = 16 << 20
   private let framing: Framing
   private var buffer = Arena(capacity: FrameReader.bufferSize)
   private var start = 0
@@ -24,6 +27,8 @@ struct FrameReader {
     var size: Int
   }
   private var large: Large?
+  /// What a large frame is given at first.
+  private var largeStart = FrameReader.largeMin
 
   init(_ framing: Framing) { self.framing = framing }
 
@@ -69,6 +74,7 @@ struct FrameReader {
     if let frame = large {
       guard frame.filled == frame.size else { return nil }
       large = nil
+      largeStart = max(largeStart, min(frame.size, Self.trustMax))
       (frame.memory + frame.size).initializeMemory(as: UInt8.self, repeating: 0, count: Arena.slack)
       return Bytes(Arena(adopting: frame.memory, capacity: frame.size), offset: 0, count: frame.size)
     }
@@ -92,7 +98,7 @@ struct FrameReader {
 
   private mutating func beginLarge(_ size: Int) {
     let filled = end - start - 4
-    let capacity = max(filled, min(size, 256 * 1024))
+    let capacity = max(filled, min(size, largeStart))
     let memory = sluice_allocate(capacity + Arena.slack)
     memory.copyMemory(from: buffer.base + start + 4, byteCount: filled)
     start = end

@@ -69,7 +69,8 @@ extension File {
     var filled = 0
     while filled < count {
       let got = try read(
-        at: position + Int64(filled), into: UnsafeMutableRawBufferPointer(start: arena.base + filled, count: count - filled))
+        at: position + Int64(filled),
+        into: UnsafeMutableRawBufferPointer(start: arena.base + filled, count: count - filled))
       if got == 0 { break }
       filled += got
     }

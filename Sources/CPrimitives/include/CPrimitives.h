@@ -19,11 +19,16 @@ void *_Nonnull sluice_allocate(size_t count);
 void *_Nonnull sluice_reallocate(void *_Nullable memory, size_t count);
 void sluice_free(void *_Nullable memory);
 
-/// memcmp and memmem of the C library.
+/// memcmp of the C library.
 int sluice_compare(const void *_Nonnull a, const void *_Nonnull b, size_t count);
+/// The first place of `needle` in `haystack`, null where there is none; an empty needle stands at the start.
+/// Candidates are places where the needle's first and last byte match, looked for 16 at a time.
 const void *_Nullable sluice_find(const void *_Nonnull haystack, size_t haystackCount,
                                   const void *_Nonnull needle, size_t needleCount);
 /// memchr of the C library.
 const void *_Nullable sluice_find_byte(const void *_Nonnull haystack, int byte, size_t count);
+
+/// Asks the processor to fetch the cache line at an address, which need not be readable: a hint, never a fault.
+static inline void sluice_prefetch(const void *_Nullable address) { __builtin_prefetch(address); }
 
 #endif

@@ -128,8 +128,9 @@ public final class KafkaClient: @unchecked Sendable {
         if case .unknownTopic = error.code { last = min(last, start + configuration.unknownTopicTimeout) }
         if !hasEverConnected, let since = searchingSince { last = min(last, since + configuration.bootstrapTimeout) }
         let next = loop.now + backoff.pause(failures: failures + 1, unit: world.randomness.unit())
-        guard next < last else { return then(.failure(unreachable(error) ?? error)) }
-        loop.at(next) { run(failures + 1) }
+        // The last attempt is made when the time is up, not a pause before.
+        guard loop.now < last else { return then(.failure(unreachable(error) ?? error)) }
+        loop.at(min(next, last)) { run(failures + 1) }
       }
     }
     run(0)
@@ -274,7 +275,9 @@ public final class KafkaClient: @unchecked Sendable {
     ClientError(.unreachable(configuration.bootstrap, after: .zero, reason: reason))
   }
 
+  /// Whole seconds where there are any: nobody asks for milliseconds of waiting.
   private func rounded(_ duration: Duration) -> Duration {
-    duration >= .seconds(1) ? .seconds((duration.inMilliseconds + 500) / 1000) : .milliseconds(duration.inMilliseconds)
+    let milliseconds = duration.inMilliseconds
+    return milliseconds >= 1000 ? .seconds(milliseconds / 1000) : .milliseconds(milliseconds)
   }
 }

@@ -60,6 +60,8 @@ struct PartitionQueue: Sendable {
   func hasSendable(at now: Instant) -> Bool {
     !isDraining && inFlightCount < inFlightMax && inFlightCount < entries.count && (retryAt.map { $0 <= now } ?? true)
   }
+  /// Whether a batch waits to be sent, or sent again.
+  var hasUnsent: Bool { inFlightCount < entries.count }
   /// The batch that would be sent next.
   var next: BatchID? { inFlightCount < entries.count ? entries[inFlightCount].id : nil }
   var ids: [BatchID] { entries.map(\.id) }

@@ -241,7 +241,13 @@ public final class Producer: @unchecked Sendable {
     for partition in accumulators.keys.sorted() {
       guard let accumulator = accumulators[partition], !accumulator.isEmpty else { continue }
       let due = accumulator.openedAt + configuration.linger
-      if due <= now || !flushes.isEmpty { close(partition) } else { remind(at: due) }
+      guard due <= now || !flushes.isEmpty else {
+        remind(at: due)
+        continue
+      }
+      // While a batch waits for its turn, one more small one would only wait behind it: records go on collecting. An
+      // answer or a timer of that batch brings the pump back here.
+      if queues[partition]?.hasUnsent != true { close(partition) }
     }
     expire(now)
     guard fatalError == nil else { return notifyWaiters() }
@@ -280,7 +286,7 @@ public final class Producer: @unchecked Sendable {
     }
     guard !flushes.isEmpty, batches.isEmpty, unplaced.isEmpty, accumulators.values.allSatisfy(\.isEmpty) else { return }
     let done = flushes
-    let error = fatalError ?? errorSinceFlush
+    let error = errorSinceFlush ?? fatalError
     flushes = []
     errorSinceFlush = nil
     for flush in done { flush(error) }

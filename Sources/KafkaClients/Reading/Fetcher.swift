@@ -82,8 +82,10 @@ public final class Fetcher: @unchecked Sendable {
   }
 
   /// Begins to fetch partitions from the offsets given; for one that is fetched already, as `seek`.
+  ///
+  /// The buffer follows on the loop: until then it shows what it showed before, so that an answer still under way cannot
+  /// be taken for one to this call.
   public func start(_ offsets: [TopicPartition: Offset]) {
-    for (partition, offset) in offsets.sorted(by: { $0.key < $1.key }) { buffer.reset(partition, to: offset) }
     client.loop.post { [self] in
       for (partition, offset) in offsets.sorted(by: { $0.key < $1.key }) { place(partition, at: offset) }
       pump()

@@ -44,9 +44,9 @@ public enum HumanText {
 
   /// A number with so many digits after the point, rounded half away from zero.
   public static func fixed(_ value: Double, _ digits: Int) -> String {
-    guard value.isFinite, value.magnitude < 1e12 else { return String(value) }
     var scale = 1.0
     for _ in 0..<max(0, digits) { scale *= 10 }
+    guard value.isFinite, value.magnitude * scale < 1e18 else { return String(value) }
     // Not `rounded()`: it is a call into libm, which a program of this package alone does not link.
     let whole = Int64(value.magnitude * scale + 0.5)
     let sign = value < 0 && whole > 0 ? "-" : ""

@@ -86,30 +86,4 @@ import Testing
         == "CreateTime:1700000000000\tPartition:3\tOffset:42\ta:1,b:-\tk\tv\n")
     #expect(try line(ConsoleRecord(value: "v"), ["print.headers": "true"]) == "NO_HEADERS\tv\n")
   }
-
-  @Test func linesAreCutTheSameHoweverTheyArrive() {
-    let text = "one\r\n\ntwo is a longer line than fits inline\n\rthree\nlast\r"
-    let expected = ["one", "", "two is a longer line than fits inline", "\rthree", "last"]
-    for size in 1...text.utf8.count {
-      var splitter = LineSplitter()
-      var lines: [String] = []
-      let whole = Bytes(text)
-      for start in stride(from: 0, to: whole.count, by: size) {
-        splitter.append(whole[start..<min(start + size, whole.count)])
-        while let line = splitter.next() { lines.append(String(line)) }
-      }
-      if let line = splitter.finish() { lines.append(String(line)) }
-      #expect(lines == expected, "in pieces of \(size)")
-    }
-  }
-
-  @Test func anEndlessLineIsNoticed() {
-    var splitter = LineSplitter(longest: 10)
-    splitter.append("12345678")
-    #expect(splitter.next() == nil)
-    #expect(!splitter.isTooLong)
-    splitter.append("12345678")
-    #expect(splitter.next() == nil)
-    #expect(splitter.isTooLong)
-  }
 }

@@ -4,12 +4,12 @@ import KafkaProtocol
 
 /// Records of exactly 100 bytes: ten words out of 10,000, frequent ones more often (Zipf's law, exponent 1), the same
 /// ones for the same seed.
-struct Workload {
-  static let recordSize = 100
-  let records: [Bytes]
+public struct Workload: Sendable {
+  public static let recordSize = 100
+  public let records: [Bytes]
 
   /// - Parameter batchSize: bytes of records, with what the format adds, that come near to this.
-  init(batchSize: Int, seed: UInt64) {
+  public init(batchSize: Int, seed: UInt64) {
     var random = SeededRandom(seed: seed)
     let words = Workload.words(&random)
     var cumulated: [Double] = []
@@ -46,9 +46,9 @@ struct Workload {
   }
 
   /// A batch of all records.
-  func encode(_ builder: inout RecordBatchBuilder, _ codec: CompressionCodec, _ workspace: CodecWorkspace) throws
-    -> Bytes
-  {
+  public func encode(
+    _ builder: inout RecordBatchBuilder, _ codec: CompressionCodec, _ workspace: CodecWorkspace
+  ) throws -> Bytes {
     builder.reset()
     var time: Int64 = 1_700_000_000_000
     for record in records {
