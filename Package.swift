@@ -78,8 +78,8 @@ let package = Package(
     .executableTarget(
       name: "SluiceCommand",
       dependencies: [
-        "Sluice", "LogBroker", "LogStorage", "KafkaClients", "KafkaProtocol", "LinuxSystem", "SystemInterfaces",
-        "Groundwork",
+        "Sluice", "LogBroker", "LogStorage", "KafkaClients", "KafkaProtocol", "Codecs", "LinuxSystem",
+        "SystemInterfaces", "Groundwork",
       ],
       path: "Sources/SluiceCommand", swiftSettings: lifetimes),
 

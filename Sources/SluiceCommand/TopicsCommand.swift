@@ -138,8 +138,11 @@ extension TopicsDelete {
     let name = try options.required("topic")
     let session = try Session(options, process)
     defer { session.close(process) }
+    let admin = Admin(session.client)
     do {
-      try process.wait { Admin(session.client).deleteTopics([name], then: $0) }
+      // A deletion of what is not there counts as one that may succeed later, and would be tried for a minute.
+      _ = try process.wait { admin.describe([name], then: $0) }
+      try process.wait { admin.deleteTopics([name], then: $0) }
     } catch let error as ClientError {
       guard error.kafkaCode == .unknownTopicOrPartition, try options.flag("if-exists") else { throw error }
       process.show("there is no topic \(name)\n")

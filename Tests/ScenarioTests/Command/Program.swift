@@ -21,11 +21,37 @@ enum Program {
   }
 
   /// Starts `sluice`; its output is read with `nextLine`.
-  static func start(_ arguments: [String], in place: Place) throws -> ChildProcess {
+  static func start(
+    _ arguments: [String], in place: Place, input: ChildProcess.Stream = .null
+  ) throws -> ChildProcess {
     try ChildProcess(
-      path("sluice"), arguments, environment: place.environment, directory: place.path, output: .pipe,
+      path("sluice"), arguments, environment: place.environment, directory: place.path, input: input, output: .pipe,
       error: .file(place.path + "/error.txt", appending: true))
   }
+}
+
+/// A `sluice broker` process on a free port of 127.0.0.1; it ends with the object.
+final class BrokerProcess: Sendable {
+  let child: ChildProcess
+  let address: String
+
+  init(in place: Place, _ arguments: [String] = []) throws {
+    child = try Program.start(["broker", "--listen", "127.0.0.1:0"] + arguments, in: place)
+    let line = child.nextLine() ?? ""
+    let words = line.split(separator: " ")
+    // `broker ready at 127.0.0.1:40123, data in …`
+    guard words.count > 3, line.hasPrefix("broker ready at ") else {
+      throw NotReady(text: line + place.errors)
+    }
+    address = String(words[3].dropLast())
+  }
+
+  deinit {
+    child.send(.kill)
+    child.wait()
+  }
+
+  struct NotReady: Error { var text: String }
 }
 
 /// A folder of its own for a test, removed with it.

@@ -53,6 +53,17 @@ import Testing
       "etl --topic x --to y --format xml", 2,
       "--format: `xml` is not known; write text or json. See `sluice etl --help`"),
     Slip("broker --listen 9092", 2, "--listen: `9092` is not an address; write HOST:PORT, such as localhost:9092"),
+    Slip("produce -t x --property parse.keys=true", 2, "unknown property parse.keys; did you mean parse.key?"),
+    Slip("consume -t x --property print.key=1", 2, "property print.key: `1` is neither true nor false"),
+    Slip("consume -t x --offset 5", 2, "--offset: `5` means one partition; name it with --partition"),
+    Slip("consume -t x --offset soon", 2, "--offset: `soon` is no offset; write a number, earliest or latest"),
+    Slip("broker --config num.partition=3", 2, "the broker has no setting num.partition; did you mean num.partitions?"),
+    Slip("broker --config num.partitions=0", 2, "--config num.partitions: `0` is not 1 to 10000"),
+    Slip("broker --data /dev/null/x", 1, "/dev/null/x"),
+    Slip("topics describe -t nope", 1, "there is no topic nope: create it with `sluice topics create`"),
+    Slip("consume -t nope", 1, "there is no topic nope: create it with `sluice topics create`"),
+    Slip("topics delete -t nope", 1, "there is no topic nope"),
+    Slip("produce -t x --file nowhere.txt", 1, "cannot open nowhere.txt: there is no such file or folder"),
     Slip("broker --flush never", 2, "--flush: `never` is not known; write os or sync. See `sluice broker --help`"),
   ])
   func isOneClearLine(slip: Slip) throws {
