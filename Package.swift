@@ -123,7 +123,8 @@ let package = Package(
     tests(
       "KafkaClientsTests",
       ["KafkaClients", "KafkaProtocol", "Codecs", "Simulation", "SystemInterfaces", "Groundwork"]),
-    tests("LogBrokerTests", ["LogBroker", "LogStorage", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
+    tests(
+      "LogBrokerTests", ["LogBroker", "LogStorage", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests("JobSchedulingTests", ["JobScheduling", "Datasets", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests("StreamingTests", ["Streaming", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests(
@@ -135,7 +136,8 @@ let package = Package(
     tests(
       "InteropTests",
       [
-        "Sluice", "LinuxSystem", "SystemInterfaces", "KafkaProtocol", "KafkaClients", "Codecs", "LogBroker", "Journals",
+        "Sluice", "LinuxSystem", "SystemInterfaces", "KafkaProtocol", "KafkaClients", "Codecs", "LogBroker",
+        "Streaming",
         "Groundwork",
       ], exclude: ["clients"]),
     tests("ScenarioTests", ["Sluice", "LinuxSystem", "SystemInterfaces", "KafkaProtocol", "Groundwork", "Codecs"]),

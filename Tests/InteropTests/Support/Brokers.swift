@@ -116,7 +116,9 @@ enum Disk {
   }
 
   /// Records with their offsets.
-  static func records(_ data: String, _ topic: String, _ partition: Int = 0) throws -> [(offset: Offset, record: TestRecord)] {
+  static func records(_ data: String, _ topic: String, _ partition: Int = 0) throws -> [(
+    offset: Offset, record: TestRecord
+  )] {
     let workspace = CodecWorkspace()
     var found: [(Offset, TestRecord)] = []
     for batch in try batches(data, topic, partition) {

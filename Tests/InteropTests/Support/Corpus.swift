@@ -30,7 +30,8 @@ struct Corpus: Sendable {
   init(_ codec: CompressionCodec) {
     self.codec = codec
     func key(_ name: String) -> Bytes { Bytes("\(codec)/\(name)") }
-    let filler = TestRecord(key: key("filler"), value: Bytes(String(repeating: "to be compressed, \(codec); ", count: 90)))
+    let filler = TestRecord(
+      key: key("filler"), value: Bytes(String(repeating: "to be compressed, \(codec); ", count: 90)))
     plain = [filler]
     for number in 0..<20 {
       plain.append(TestRecord(key: key("\(number % 7)"), value: Bytes("value \(number * 7919)")))
@@ -108,7 +109,9 @@ struct Corpus: Sendable {
   static func difference(_ read: [TestRecord]?, _ written: [TestRecord]) -> String? {
     guard let read else { return "what was read could not be parsed" }
     func short(_ record: TestRecord) -> String {
-      func text(_ bytes: Bytes?) -> String { bytes.map { "\($0.count) bytes \(String($0.prefix(40)).debugDescription)" } ?? "null" }
+      func text(_ bytes: Bytes?) -> String {
+        bytes.map { "\($0.count) bytes \(String($0.prefix(40)).debugDescription)" } ?? "null"
+      }
       return "key \(text(record.key)), value \(text(record.value)), headers \(record.headers)"
     }
     for (index, pair) in zip(read, written).enumerated() where pair.0 != pair.1 {

@@ -97,7 +97,8 @@ final class Scratch: Sendable {
   static let files = LinuxFileStore()
 
   init() throws {
-    path = "\(ThisProcess.environment("TMPDIR") ?? "/tmp")/sluice-interop-\(ThisProcess.pid)-\(LinuxRandomness().next())"
+    path =
+      "\(ThisProcess.environment("TMPDIR") ?? "/tmp")/sluice-interop-\(ThisProcess.pid)-\(LinuxRandomness().next())"
     try Self.files.createDirectories(path)
   }
 
