@@ -12,9 +12,12 @@ func library(_ name: String, _ dependencies: [Target.Dependency], _ settings: [S
 }
 
 /// A folder of tests, named for the target it tests.
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+func tests(
+  _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = [], resources: [Resource] = []
+) -> Target {
   .testTarget(
-    name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources, swiftSettings: lifetimes)
+    name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude, resources: resources,
+    swiftSettings: lifetimes)
 }
 
 /// A job executable: it sees the public face only.
@@ -120,7 +123,8 @@ let package = Package(
     tests(
       "KafkaClientsTests",
       ["KafkaClients", "KafkaProtocol", "Codecs", "Simulation", "SystemInterfaces", "Groundwork"]),
-    tests("LogBrokerTests", ["LogBroker", "LogStorage", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
+    tests(
+      "LogBrokerTests", ["LogBroker", "LogStorage", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests("JobSchedulingTests", ["JobScheduling", "Datasets", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests("StreamingTests", ["Streaming", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests(
@@ -129,6 +133,13 @@ let package = Package(
         "KafkaStreaming", "FileStreaming", "Streaming", "LogBroker", "KafkaClients", "KafkaProtocol", "Simulation",
         "SystemInterfaces", "Groundwork",
       ]),
+    tests(
+      "InteropTests",
+      [
+        "Sluice", "LinuxSystem", "SystemInterfaces", "KafkaProtocol", "KafkaClients", "Codecs", "LogBroker",
+        "Streaming",
+        "Groundwork",
+      ], exclude: ["clients"]),
     tests("ScenarioTests", ["Sluice", "LinuxSystem", "SystemInterfaces", "KafkaProtocol", "Groundwork", "Codecs"]),
   ]
 )

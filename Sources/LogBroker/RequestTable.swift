@@ -13,7 +13,7 @@ struct RequestKind: Sendable {
     key = Request.apiKey
     self.versions = versions
     handle = { broker, call, frame in
-      handler(broker)(call, try decodeRequest(Request.self, frame, call.header))
+      handler(broker)(call, try decodeRequest(Request.self, frame, call.header, ignoringRest: true))
     }
   }
 

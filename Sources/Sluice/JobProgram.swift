@@ -171,7 +171,7 @@ final class JobLife: Sendable {
     loop.waitUntilEnded()
     _ = watcher
     if let (brokerLoop, broker) = broker.withLock({ $0 }) {
-      broker.stop(brokerLoop) { brokerLoop.stop() }
+      broker.stop { brokerLoop.stop() }
       brokerLoop.waitUntilEnded()
     }
     return outcome.withLock { $0 } ?? ExitCode.failure
