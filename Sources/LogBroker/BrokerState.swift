@@ -64,7 +64,10 @@ final class BrokerState: @unchecked Sendable {
     return { connection.handle($0) }
   }
 
-  func connectionClosed(_ connection: BrokerConnection) { connections[connection.id] = nil }
+  func connectionClosed(_ connection: BrokerConnection) {
+    connections[connection.id] = nil
+    dropAbandonedFetches()
+  }
 
   func closeConnections() {
     for (_, connection) in connections.sorted(by: { $0.key.rawValue < $1.key.rawValue }) { connection.close() }
@@ -156,8 +159,8 @@ final class BrokerState: @unchecked Sendable {
   }
 
   /// Lets go of fetches whose client has gone, so that a client that comes and goes does not pile them up until their
-  /// time is over.
-  func dropAbandonedFetches() {
+  /// time is over. O(waiting fetches).
+  private func dropAbandonedFetches() {
     let abandoned = waitingFetches.values.joined().filter(\.call.isAbandoned)
     for fetch in abandoned { wake(fetch) }
   }
@@ -166,7 +169,6 @@ final class BrokerState: @unchecked Sendable {
 
   /// Rolls and removes segments; every `retentionCheckInterval`.
   func maintain() {
-    dropAbandonedFetches()
     let now = loop.wallTime
     for topic in topics.all {
       for (partition, log) in topic.logs.enumerated() {

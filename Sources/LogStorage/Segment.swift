@@ -175,7 +175,6 @@ final class Segment {
 
   /// Where the last whole batch ends that, counted from `start`, ends at or before `limit`; `start` if none does.
   func wholeBatches(from start: Int64, limit: Int64) throws(FileError) -> Int64 {
-    if limit >= size { return size }
     let from = max(start, try offsets.last { $0.position <= limit }?.position ?? 0)
     var walker = BatchWalker(try file(), from: from, limit: limit)
     while try walker.next() != nil {}
