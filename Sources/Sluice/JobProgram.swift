@@ -8,16 +8,16 @@ import Synchronization
 import SystemInterfaces
 
 /// A job's process: arguments, settings, seams, signals, exit code.
-struct JobProgram {
+struct JobProgram: Sendable {
   private let spec: CommandSpec
   private let name: String
   private let defaults: [String: String]
   private let settings: [String: String]
-  private let define: (StreamingContext, Options) throws -> Void
+  private let define: @Sendable (StreamingContext, Options) throws -> Void
 
   init(
     _ spec: CommandSpec, name: String, defaults: [String: String], settings: [String: String],
-    define: @escaping (StreamingContext, Options) throws -> Void
+    define: @escaping @Sendable (StreamingContext, Options) throws -> Void
   ) {
     self.spec = spec
     self.name = name
@@ -70,10 +70,13 @@ struct JobProgram {
     }
     defer { lock.unlock() }
 
-    let life = JobLife(live, name: jobName)
-    let context = try makeContext(live.world, life, configuration, jobName, state)
-    try define(context, options)
-    return try life.run(context)
+    let life = JobLife(live, name: spec.name)
+    let (configured, define) = (configuration, define)
+    return try life.run {
+      let context = try makeContext(live.world, life, configured, jobName, state)
+      try define(context, options)
+      return context
+    }
   }
 
   private func makeContext(
@@ -119,13 +122,15 @@ struct JobAlreadyRuns: DiagnosableError {
 
 /// The driver's loop, the embedded broker and the signals of one job process.
 ///
-/// Sendable: `broker` is guarded; the rest is constant.
+/// Sendable: what changes is guarded; the rest is constant.
 final class JobLife: Sendable {
   let loop: EpollLoop
   private let live: LiveWorld
+  /// For messages.
   private let name: String
-  private let broker = Mutex<(loop: EpollLoop, broker: EmbeddedBroker)?>(nil)
-  private let outcome = Mutex<Int32?>(nil)
+  private let broker = Mutex<EmbeddedBroker?>(nil)
+  private let interruption = Mutex<Signal?>(nil)
+  private let outcome = Mutex<Result<Int32, any Error>>(.success(ExitCode.failure))
 
   init(_ live: LiveWorld, name: String) {
     self.live = live
@@ -134,26 +139,41 @@ final class JobLife: Sendable {
   }
 
   /// The address of the broker that serves a data folder: another process's, or one that begins here and ends with the
-  /// job.
+  /// job. On the driver's loop.
   func embeddedBroker(_ dataDirectory: String) throws -> Address {
-    let brokerLoop = EpollLoop(named: "broker")
     let found = try EmbeddedBroker.findOrStart(
-      live.world, loop: brokerLoop, dataDirectory: dataDirectory, pid: ThisProcess.pid)
-    if let owned = found.owned {
-      broker.withLock { $0 = (brokerLoop, owned) }
-    } else {
-      brokerLoop.stop()
-    }
+      live.world, on: loop, dataDirectory: dataDirectory, processID: ThisProcess.pid)
+    if let owned = found.owned { broker.withLock { $0 = owned } }
     return found.address
   }
 
-  /// Starts the job and waits until it has ended.
+  /// Defines the job and runs it, both on the driver's loop; waits until it has ended.
   /// - Returns: the exit code.
-  func run(_ context: StreamingContext) throws -> Int32 {
-    let name = name
-    let interrupted = Mutex<Signal?>(nil)
-    let watcher = try SignalWatcher([.interrupt, .terminate], on: loop) { signal in
-      let isSecond = interrupted.withLock { first in
+  func run(_ makeContext: @escaping @Sendable () throws -> StreamingContext) throws -> Int32 {
+    loop.post { [self] in
+      do {
+        let context = try makeContext()
+        let watcher = try watchSignals(context)
+        try context.start { [self] error in
+          watcher.stop()
+          if let error { JobProgram.complain(name, error) }
+          let signal = interruption.withLock { $0 }
+          let code = error != nil ? ExitCode.failure : signal.map { ExitCode.signal($0.rawValue) } ?? ExitCode.success
+          end(.success(code))
+        }
+      } catch {
+        end(.failure(error))
+      }
+    }
+    loop.waitUntilEnded()
+    live.stop()
+    return try outcome.withLock { $0 }.get()
+  }
+
+  /// The first signal stops after the batch that runs, the second at once.
+  private func watchSignals(_ context: StreamingContext) throws -> SignalWatcher {
+    try SignalWatcher([.interrupt, .terminate], on: loop) { [self] signal in
+      let isSecond = interruption.withLock { first in
         defer { first = first ?? signal }
         return first != nil
       }
@@ -161,19 +181,12 @@ final class JobLife: Sendable {
       TextOutput.error.write("\(name): stopping after the batch that runs; once more stops at once\n")
       context.stop()
     }
-    try context.start { [self] error in
-      if let error { JobProgram.complain(name, error) }
-      let signal = interrupted.withLock { $0 }
-      let code = error != nil ? ExitCode.failure : signal.map { ExitCode.signal($0.rawValue) } ?? ExitCode.success
-      outcome.withLock { $0 = code }
-      loop.stop()
-    }
-    loop.waitUntilEnded()
-    _ = watcher
-    if let (brokerLoop, broker) = broker.withLock({ $0 }) {
-      broker.stop { brokerLoop.stop() }
-      brokerLoop.waitUntilEnded()
-    }
-    return outcome.withLock { $0 } ?? ExitCode.failure
+  }
+
+  /// On the driver's loop.
+  private func end(_ result: Result<Int32, any Error>) {
+    outcome.withLock { $0 = result }
+    broker.withLock { $0.take() }?.stop(waitingOn: loop)
+    loop.stop()
   }
 }
