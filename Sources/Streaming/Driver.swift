@@ -40,7 +40,8 @@ final class Driver: @unchecked Sendable {
   private let isWaitingForData = Atomic(false)
 
   init(
-    _ context: StreamingContext, listeners: [any StreamingListener], terminated: @escaping @Sendable ((any Error)?) -> Void
+    _ context: StreamingContext, listeners: [any StreamingListener],
+    terminated: @escaping @Sendable ((any Error)?) -> Void
   ) {
     self.context = context
     environment = context.environment

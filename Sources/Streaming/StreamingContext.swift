@@ -70,7 +70,8 @@ public final class StreamingContext: @unchecked Sendable {
 
   /// - Parameter batchInterval: at least 1 ms, whole milliseconds.
   /// - Throws: `StreamingError.invalidDefinition` for another interval.
-  public init(sluice: SluiceContext, batchInterval: Duration, environment: StreamingEnvironment) throws(StreamingError) {
+  public init(sluice: SluiceContext, batchInterval: Duration, environment: StreamingEnvironment) throws(StreamingError)
+  {
     guard batchInterval >= .milliseconds(1), .milliseconds(batchInterval.inMilliseconds) == batchInterval else {
       throw .invalidDefinition(
         "a batch interval of \(batchInterval.text) is not possible: choose whole milliseconds, 1ms or more")
@@ -138,7 +139,9 @@ public final class StreamingContext: @unchecked Sendable {
 
   func rename(operator index: Int, to name: String) {
     if operators.contains(where: { $0.name == name && !$0.isDerived }) {
-      note(.invalidDefinition("two operators are named \(name): names are unique in a job, because state is found by them"))
+      note(
+        .invalidDefinition("two operators are named \(name): names are unique in a job, because state is found by them")
+      )
     }
     operators[index].name = name
     operators[index].isDerived = false

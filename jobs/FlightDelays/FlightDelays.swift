@@ -2,7 +2,8 @@ import Sluice
 
 /// Plays a month of flights through a topic and computes delays over a sliding window while they pass.
 @main struct FlightDelays: StreamingJob {
-  static let summary = "Plays real flights into a topic and computes delays per origin and carrier over a sliding window."
+  static let summary =
+    "Plays real flights into a topic and computes delays per origin and carrier over a sliding window."
   static let options: [OptionSpec] = [
     .value("data", "FILE", "flights as CSV, plain or gzip; else January 2013 from New York City"),
     .value("output", "DIR", "folder for the cleaned flights", default: "flights-out"),

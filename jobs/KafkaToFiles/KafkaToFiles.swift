@@ -14,6 +14,7 @@ import Sluice
   func define(_ context: StreamingContext, _ options: Options) throws {
     let records = context.topicStream(try options.all("topic"))
     let folder = try options.required("to")
+    context.showProgress("etl")
     if try options.required("format") == "json" {
       records.saveAsTextFiles("\(folder)/records", suffix: "json") { record, line in line.append(json: record) }
     } else {
