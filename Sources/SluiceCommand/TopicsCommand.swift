@@ -140,8 +140,6 @@ extension TopicsDelete {
     defer { session.close(process) }
     let admin = Admin(session.client)
     do {
-      // A deletion of what is not there counts as one that may succeed later, and would be tried for a minute.
-      _ = try process.wait { admin.describe([name], then: $0) }
       try process.wait { admin.deleteTopics([name], then: $0) }
     } catch let error as ClientError {
       guard error.kafkaCode == .unknownTopicOrPartition, try options.flag("if-exists") else { throw error }

@@ -204,19 +204,23 @@ public struct Admin: Sendable {
       { done in
         client.sendOnce(request, to: .controller, versions: versions) { result in
           done(
-            result.flatMap { answer in
+            result.flatMap { answer -> Result<ClientError?, ClientError> in
               let failed = outcomes(answer).filter { $0.code.isError }
-              // What may be tried again decides: the others then report what they are anyway.
+              // What may be tried again decides: the others then report what they are anyway. A topic that does not
+              // exist will not come by being asked for again, though elsewhere the code may pass.
               guard
                 let first = failed.first(where: { $0.code.isRetriable && $0.code != .unknownTopicOrPartition })
                   ?? failed.first
-              else { return .success(()) }
+              else { return .success(nil) }
               client.forgetWhatIsStale(first.code)
               let error = ClientError(.broker(first.code, first.text.map { "\(first.what): \($0)" } ?? first.what))
-              return .failure(error)
+              return first.code == .unknownTopicOrPartition ? .success(error) : .failure(error)
             })
         }
-      }, then: then)
+      },
+      then: { (result: Result<ClientError?, ClientError>) in
+        then(result.flatMap { error in error.map { .failure($0) } ?? .success(()) })
+      })
   }
 
   private func milliseconds(_ duration: Duration) -> Int32 { Int32(clamping: duration.inMilliseconds) }

@@ -25,6 +25,7 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.streaming.gracefulStopTimeout", .duration, "30s", "bound of a graceful stop"),
     .init("sluice.kafka.bootstrapServers", .text, nil, "brokers to begin with; the embedded one where none is given"),
     .init("sluice.kafka.maxRatePerPartition", .integer, nil, "most records a second and topic partition"),
+    .init("sluice.kafka.startingOffsets", .text, "earliest", "where to begin without committed offsets, or latest"),
     .init("sluice.broker.data", .text, nil, "data folder of the embedded broker"),
   ]
 
