@@ -142,7 +142,7 @@ final class PersistentProducer: @unchecked Sendable {
 
   /// Sends what is left, and tells how all fared.
   func stop() throws -> Outcome {
-    try client.call("the last acknowledgements") { [self] done in
+    let _: Void = try client.call("the last acknowledgements") { [self] done in
       isStopping = true
       producer?.flush { done($0.map { .failure($0) } ?? .success(())) }
     }

@@ -10,7 +10,9 @@ struct Kcat {
 
   /// One run a part: headers hold for a whole run, and empty values are either null (`-Z`) or empty in it.
   func produce(_ corpus: Corpus, to topic: String) throws {
-    let headers = Corpus.headers.flatMap { ["-H", $0.value.map { value in "\($0.key)=\(value)" } ?? "\($0.key)"] }
+    let headers = Corpus.headers.flatMap { header in
+      ["-H", header.value.map { "\(header.key)=\($0)" } ?? "\(header.key)"]
+    }
     try produce(corpus.plain, topic, corpus, [])
     try produce(corpus.nulls, topic, corpus, ["-Z"])
     try produce(corpus.headed, topic, corpus, headers)

@@ -53,7 +53,7 @@ final class LiveClient: Sendable {
 
   func createTopics(_ topics: [(name: String, partitions: Int32)]) throws {
     let new = topics.map { Admin.NewTopic($0.name, partitions: $0.partitions, replicationFactor: 1) }
-    try call("new topics") { [client] done in Admin(client).createTopics(new) { done($0) } }
+    let _: Void = try call("new topics") { [client] done in Admin(client).createTopics(new) { done($0) } }
   }
 
   /// Writes records, in order.
@@ -65,7 +65,7 @@ final class LiveClient: Sendable {
     configuration.codec = codec
     configuration.linger = .milliseconds(20)
     let producer = Producer(client, configuration: configuration)
-    try call("the producer's flush") { done in
+    let _: Void = try call("the producer's flush") { done in
       do throws(ClientError) {
         for record in records {
           try producer.send(
