@@ -8,7 +8,9 @@ import Groundwork
   package let slide: Duration
 
   /// Checks both against the batch interval; what is wrong is noted in the context, whose start then fails with it.
-  @usableFromInline package init(_ context: StreamingContext, operator label: String, length: Duration, slide: Duration?) {
+  @usableFromInline package init(
+    _ context: StreamingContext, operator label: String, length: Duration, slide: Duration?
+  ) {
     let interval = context.batchInterval
     self.length = length
     self.slide = slide ?? interval
@@ -104,7 +106,9 @@ extension DStream {
     }
   }
 
-  @usableFromInline package func keep(for spec: WindowSpec) { remember(spec.length + spec.slide + context.batchInterval) }
+  @usableFromInline package func keep(for spec: WindowSpec) {
+    remember(spec.length + spec.slide + context.batchInterval)
+  }
 
   @usableFromInline package func batches(after: Timestamp, through: Timestamp) -> [RDD<Element>] {
     datasets(after: after, through: through)

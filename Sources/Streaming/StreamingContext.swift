@@ -65,12 +65,14 @@ public final class StreamingContext: @unchecked Sendable {
   private var listeners: [any StreamingListener] = []
   package private(set) var preparations: [(@escaping @Sendable ((any Error)?) -> Void) -> Void] = []
   private var endings: [@Sendable () -> Void] = []
+  package private(set) var closings: [@Sendable () -> Void] = []
   private var attachments: [ObjectIdentifier: AnyObject] = [:]
   private var driver: Driver?
 
   /// - Parameter batchInterval: at least 1 ms, whole milliseconds.
   /// - Throws: `StreamingError.invalidDefinition` for another interval.
-  public init(sluice: SluiceContext, batchInterval: Duration, environment: StreamingEnvironment) throws(StreamingError) {
+  public init(sluice: SluiceContext, batchInterval: Duration, environment: StreamingEnvironment) throws(StreamingError)
+  {
     guard batchInterval >= .milliseconds(1), .milliseconds(batchInterval.inMilliseconds) == batchInterval else {
       throw .invalidDefinition(
         "a batch interval of \(batchInterval.text) is not possible: choose whole milliseconds, 1ms or more")
@@ -113,6 +115,10 @@ public final class StreamingContext: @unchecked Sendable {
   /// Calls `body` on the driver's loop when the job has ended without an error, before anybody else hears of it.
   public func atEnd(_ body: @escaping @Sendable () -> Void) { endings.append(body) }
 
+  /// Calls `body` on the driver's loop when the job has ended, whichever way, and its sources have stopped: for what it
+  /// shares with nobody else, such as connections.
+  package func atStop(_ body: @escaping @Sendable () -> Void) { closings.append(body) }
+
   /// One object of a type that belongs to this context, made at the first call: what extensions of the context share.
   package func attachment<T: AnyObject>(_ type: T.Type, make: () throws -> T) rethrows -> T {
     if let object = attachments[ObjectIdentifier(type)] { return unsafeDowncast(object, to: type) }
@@ -138,7 +144,9 @@ public final class StreamingContext: @unchecked Sendable {
 
   func rename(operator index: Int, to name: String) {
     if operators.contains(where: { $0.name == name && !$0.isDerived }) {
-      note(.invalidDefinition("two operators are named \(name): names are unique in a job, because state is found by them"))
+      note(
+        .invalidDefinition("two operators are named \(name): names are unique in a job, because state is found by them")
+      )
     }
     operators[index].name = name
     operators[index].isDerived = false
