@@ -130,8 +130,8 @@ let package = Package(
     tests(
       "KafkaStreamingTests",
       [
-        "KafkaStreaming", "FileStreaming", "Streaming", "LogBroker", "KafkaClients", "KafkaProtocol", "Simulation",
-        "SystemInterfaces", "Groundwork",
+        "KafkaStreaming", "FileStreaming", "Streaming", "JobScheduling", "Datasets", "LogBroker", "KafkaClients",
+        "KafkaProtocol", "Codecs", "Simulation", "LinuxSystem", "SystemInterfaces", "Groundwork",
       ]),
     tests(
       "InteropTests",

@@ -19,22 +19,32 @@ extension DStream {
     } catch {
       return context.note(.invalidDefinition("saveAsTextFiles: \(error)"))
     }
-    context.atEnd { sink.close() }
+    guard context.attachment(FoldersWritten.self, make: { FoldersWritten() }).names.insert(sink.name).inserted else {
+      return context.note(
+        .invalidDefinition(
+          "saveAsTextFiles: two outputs of this job write \(sink.name): give one another prefix or suffix"))
+    }
+    context.atEnd { sink.removeAttemptFolder() }
     write(to: sink, label: "saveAsTextFiles") { dataset, partition, task in
-      // The file is begun with the first element, so that an empty partition costs nothing.
-      var file: AttemptFile?
-      try dataset.compute(partition, task) { view in
-        var open = try file.take() ?? sink.attempt(task)
-        for index in 0..<view.count {
-          try open.append { writer in
-            try line(view[index], &writer)
-            writer.append(UInt8(ascii: "\n"))
+      do {
+        // The file is begun with the first element, so that an empty partition costs nothing.
+        var file: AttemptFile?
+        try dataset.compute(partition, task) { view in
+          var open = try file.take() ?? sink.attempt(task)
+          for index in 0..<view.count {
+            try open.append { writer in
+              try line(view[index], &writer)
+              writer.append(UInt8(ascii: "\n"))
+            }
           }
+          file = consume open
         }
-        file = consume open
+        guard let finished = file.take() else { return TaskOutput(records: 0, bytes: 0, payload: ()) }
+        return try finished.finish()
+      } catch {
+        sink.attemptFailed(task)
+        throw error
       }
-      guard let finished = file.take() else { return TaskOutput(records: 0, bytes: 0, payload: ()) }
-      return try finished.finish()
     }
   }
 
@@ -44,4 +54,9 @@ extension DStream {
       if let bytes = element as? Bytes { writer.append(bytes) } else { writer.append("\(element)") }
     }
   }
+}
+
+/// The names of the text outputs of a job: two of one name would write the same files.
+private final class FoldersWritten {
+  var names: Set<String> = []
 }

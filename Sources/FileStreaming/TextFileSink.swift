@@ -41,9 +41,11 @@ public final class TextFileSink: Sink {
     try files.createDirectories(attemptFolder)
   }
 
-  private var attemptFolder: String { "\(parent)/_temporary-\(stem)" }
+  private var ending: String { suffix.isEmpty ? "" : ".\(suffix)" }
 
-  public var name: String { "files \(parent)/\(stem)-*" }
+  private var attemptFolder: String { "\(parent)/_temporary-\(stem)\(ending)" }
+
+  public var name: String { "files \(parent)/\(stem)-*\(ending)" }
   public var guarantee: OutputGuarantee {
     OutputGuarantee(
       .atLeastOnce, reason: "offsets are committed after the files; a batch repeated after a crash gets a folder again")
@@ -51,15 +53,26 @@ public final class TextFileSink: Sink {
 
   /// The folder of a batch.
   public func folder(of batch: BatchIdentity) -> String {
-    "\(parent)/\(stem)-\(batch.time.milliseconds)" + (suffix.isEmpty ? "" : ".\(suffix)")
+    "\(parent)/\(stem)-\(batch.time.milliseconds)\(ending)"
   }
 
   public func lastCommitted(then: @escaping @Sendable (Result<BatchNumber?, any Error>) -> Void) { then(.success(nil)) }
 
   /// Begins an attempt file for a task.
   func attempt(_ task: TaskContext) throws(FileError) -> AttemptFile {
-    let name = "batch-\(task.batch.number)-part-\(task.partition)-attempt-\(task.attempt)"
-    return try AttemptFile("\(attemptFolder)/\(name)", partition: task.partition, files: files)
+    try AttemptFile(attemptPath(task), partition: task.partition, files: files)
+  }
+
+  private func attemptPath(_ task: TaskContext) -> String {
+    "\(attemptFolder)/batch-\(task.batch.number)-part-\(task.partition)-attempt-\(task.attempt)"
+  }
+
+  /// Drops what a task wrote before it failed.
+  func attemptFailed(_ task: TaskContext) { remove(attemptPath(task)) }
+
+  /// Removes the folder of the attempts, when the job has ended.
+  func removeAttemptFolder() {
+    do throws(FileError) { try files.removeTree(attemptFolder) } catch { log("\(error)") }
   }
 
   private struct Prepared: PreparedOutput {
@@ -79,12 +92,22 @@ public final class TextFileSink: Sink {
     let folder = folder(of: prepared.batch)
     do {
       try files.createDirectories(folder)
-      for part in prepared.parts {
+      let finals = prepared.parts.map { part in
         let digits = String(part.partition)
-        let number = String(repeating: "0", count: max(0, 5 - digits.count)) + digits
-        let final = "\(folder)/part-\(number)"
+        return "part-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits
+      }
+      // What an earlier run under the same time left and this one does not replace.
+      for name in try files.list(folder) where name.hasPrefix("part-") || name == "_SUCCESS" {
+        if !finals.contains(name) { try files.removeFile("\(folder)/\(name)") }
+      }
+      for (part, name) in zip(prepared.parts, finals) {
+        let final = "\(folder)/\(name)"
         // Called again after a failure, some are in place already.
-        if try files.attributes(part.path) != nil { try files.rename(part.path, to: final) }
+        if try files.attributes(part.path) != nil {
+          try files.rename(part.path, to: final)
+        } else if try files.attributes(final) == nil {
+          throw FileError(.notFound, path: part.path, operation: "rename")
+        }
       }
       _ = try files.open("\(folder)/_SUCCESS", .create)
       then(nil)
@@ -95,20 +118,15 @@ public final class TextFileSink: Sink {
 
   public func abort(_ prepared: any PreparedOutput) {
     guard let prepared = prepared as? Prepared else { return }
-    for part in prepared.parts { remove(part) }
+    for part in prepared.parts { remove(part.path) }
   }
 
   public func discard(_ output: TaskOutput) {
-    if let part = output.payload as? AttemptFile.Written { remove(part) }
+    if let part = output.payload as? AttemptFile.Written { remove(part.path) }
   }
 
-  /// Removes the folder of attempts, once the job has ended.
-  func close() {
-    do throws(FileError) { try files.removeTree(attemptFolder) } catch { log("\(error)") }
-  }
-
-  private func remove(_ part: AttemptFile.Written) {
-    do throws(FileError) { try files.removeFile(part.path) } catch {
+  private func remove(_ path: String) {
+    do throws(FileError) { try files.removeFile(path) } catch {
       if error.code != .notFound { log("\(error)") }
     }
   }

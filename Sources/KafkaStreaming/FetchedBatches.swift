@@ -20,9 +20,11 @@ final class FetchedBatches: Sendable {
 
   private struct State {
     var blocks: [OffsetRange: Block] = [:]
-    /// Oldest first.
-    var order: [OffsetRange] = []
+    /// In the order they came, with the batch each belongs to.
+    var order: [(range: OffsetRange, number: BatchNumber)] = []
     var bytes = 0
+    /// Whether `order` may hold a batch behind a later one, because a range was fetched again.
+    var isMixed = false
   }
   private let state = Mutex(State())
   private let bytesMax: Int
@@ -31,13 +33,18 @@ final class FetchedBatches: Sendable {
 
   func insert(_ block: Block) {
     state.withLock { state in
-      if state.blocks[block.range] == nil { state.order.append(block.range) }
+      if state.blocks[block.range] == nil {
+        if let newest = state.order.last, newest.number > block.number { state.isMixed = true }
+        state.order.append((block.range, block.number))
+      }
       state.bytes += block.bytes - (state.blocks.updateValue(block, forKey: block.range)?.bytes ?? 0)
       // What was put in last stays, whatever its size: the next task wants it.
-      while state.bytes > bytesMax, let oldest = state.order.first, oldest != block.range {
-        state.order.removeFirst()
-        state.bytes -= state.blocks.removeValue(forKey: oldest)!.bytes
+      var evicted = 0
+      while state.bytes > bytesMax, evicted < state.order.count, state.order[evicted].range != block.range {
+        state.bytes -= state.blocks.removeValue(forKey: state.order[evicted].range)?.bytes ?? 0
+        evicted += 1
       }
+      state.order.removeFirst(evicted)
     }
   }
 
@@ -45,13 +52,20 @@ final class FetchedBatches: Sendable {
   func batches(_ range: OffsetRange) -> [Bytes]? { state.withLock { $0.blocks[range]?.batches } }
 
   /// Drops what belongs to this batch and those before it.
+  /// - Complexity: O(ranges dropped), and a move of those that stay.
   func forget(through number: BatchNumber) {
     state.withLock { state in
-      state.order.removeAll { range in
-        guard let block = state.blocks[range], block.number <= number else { return false }
-        state.bytes -= block.bytes
-        state.blocks[range] = nil
-        return true
+      func drop(_ range: OffsetRange) {
+        state.bytes -= state.blocks.removeValue(forKey: range)?.bytes ?? 0
+      }
+      if state.isMixed {
+        for entry in state.order where entry.number <= number { drop(entry.range) }
+        state.order.removeAll { $0.number <= number }
+        state.isMixed = zip(state.order, state.order.dropFirst()).contains { $0.number > $1.number }
+      } else {
+        let kept = state.order.firstIndex { $0.number > number } ?? state.order.count
+        for entry in state.order[..<kept] { drop(entry.range) }
+        state.order.removeFirst(kept)
       }
     }
   }

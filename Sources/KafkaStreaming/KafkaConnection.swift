@@ -70,14 +70,22 @@ final class KafkaConnection: Sendable {
     }
   }
 
+  /// Ends both; what the producer still holds is answered with `closed`.
   func close() {
-    client.loop.post { [client] in client.close() }
+    client.loop.post { [client, producer] in
+      producer.close()
+      client.close()
+    }
   }
 }
 
 extension StreamingContext {
   /// The job's connection, made when the first stream or sink needs it.
   func kafka() throws -> KafkaConnection {
-    try attachment(KafkaConnection.self) { try KafkaConnection(self) }
+    try attachment(KafkaConnection.self) {
+      let connection = try KafkaConnection(self)
+      atStop { connection.close() }
+      return connection
+    }
   }
 }

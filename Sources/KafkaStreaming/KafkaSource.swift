@@ -18,8 +18,14 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
     /// Bytes of batches that are kept for retries and windows.
     var fetchedBytesMax = 512 << 20
 
-    init(setting: (String) -> String?) {
-      ratePerPartitionMax = setting("sluice.kafka.maxRatePerPartition").flatMap { Int($0) }
+    /// - Throws: `StreamingError.invalidDefinition` for a setting that is none.
+    init(setting: (String) -> String?) throws {
+      guard let text = setting("sluice.kafka.maxRatePerPartition") else { return }
+      guard let rate = Int(text), rate > 0 else {
+        throw StreamingError.invalidDefinition(
+          "sluice.kafka.maxRatePerPartition: `\(text)` is not a number of records a second, 1 or more")
+      }
+      ratePerPartitionMax = rate
     }
   }
 
@@ -42,8 +48,12 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
   private var positions: [TopicPartition: Position] = [:]
   /// The keys of `positions`, sorted: the order of ranges and of dataset partitions.
   private var partitions: [TopicPartition] = []
-  /// Bytes planned for a range, by which tasks are weighed.
+  /// Bytes of the ranges of the newest plan, by which its tasks are weighed.
   private var bytesOfRange: [OffsetRange: Int] = [:]
+  /// Offsets that are not yet committed, and who waits for them to be; beside those of the commit under way.
+  private var uncommitted: [TopicPartition: Offset] = [:]
+  private var commitWaiters: [@Sendable ((any Error)?) -> Void] = []
+  private var isCommitting = false
 
   init(
     _ connection: KafkaConnection, topics: [String], group: String, start: StartingOffsets, limits: Limits
@@ -129,6 +139,7 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
   func plan(_ batch: BatchIdentity, interval: Duration) -> SourcePlan {
     guard let fetcher else { return SourcePlan() }
     var plan = SourcePlan()
+    bytesOfRange = [:]
     let recordsMax = limits.ratePerPartitionMax.map { max(1, Int(Double($0) * interval.inSeconds)) }
     for partition in partitions {
       guard let position = positions[partition], let arrived = fetcher.buffer.snapshot(of: partition) else { continue }
@@ -170,22 +181,40 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
   func commit(_ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable ((any Error)?) -> Void) {
     let moved = plan.ranges.filter { !$0.isEmpty }
     guard !moved.isEmpty else { return then(nil) }
-    let offsets = Dictionary(uniqueKeysWithValues: moved.map { ($0.topicPartition, Offsets.Committed($0.until)) })
+    for range in moved { uncommitted[range.topicPartition] = range.until }
+    commitWaiters.append(then)
+    commitNext()
+  }
+
+  /// One commit is under way at a time, so that one that is tried again never comes behind a later one and takes the
+  /// group back; what piles up meanwhile goes out together.
+  private func commitNext() {
+    guard !isCommitting, !commitWaiters.isEmpty else { return }
+    isCommitting = true
+    let offsets = uncommitted
+    let waiters = commitWaiters
+    uncommitted = [:]
+    commitWaiters = []
     let client = connection.client
     let driver = connection.driverLoop
     client.loop.post { [group] in
-      Offsets(client).commit(group: group, offsets) { result in
-        driver.post {
-          if case .failure(let error) = result { then(error) } else { then(nil) }
+      Offsets(client).commit(group: group, offsets.mapValues { Offsets.Committed($0) }) { result in
+        driver.post { [self] in
+          isCommitting = false
+          var failure: (any Error)?
+          if case .failure(let error) = result {
+            failure = error
+            // A partition that does not move again goes with the next commit all the same.
+            uncommitted.merge(offsets) { newer, _ in newer }
+          }
+          for waiter in waiters { waiter(failure) }
+          commitNext()
         }
       }
     }
   }
 
-  func forget(through batch: BatchNumber) {
-    fetched.forget(through: batch)
-    bytesOfRange = bytesOfRange.filter { fetched.batches($0.key) != nil }
-  }
+  func forget(through batch: BatchNumber) { fetched.forget(through: batch) }
 
   // MARK: End
 

@@ -12,12 +12,31 @@ public enum StartingOffsets: String, Sendable {
   case latest
 }
 
+/// The topics that streams of a job read.
+///
+/// Two streams of one topic would commit its offsets for the same group, each over the other's: after a restart the
+/// slower one would miss records.
+private final class TopicsRead {
+  private var names: Set<String> = []
+
+  func add(_ topics: [String]) throws(StreamingError) {
+    for (index, topic) in topics.enumerated() {
+      if topics[..<index].contains(topic) { throw .invalidDefinition("topicStream: topic \(topic) is named twice") }
+      if names.contains(topic) {
+        throw .invalidDefinition(
+          "topic \(topic) is read by two streams of this job: define one stream and use it for both outputs")
+      }
+    }
+    names.formUnion(topics)
+  }
+}
+
 extension StreamingContext {
   /// A stream of the records of topics: each batch holds, of every partition, the range of offsets that had arrived when
   /// its interval ended. One dataset partition a topic partition.
   ///
   /// The job begins where its consumer group, which carries the job's name, has committed, and commits after each batch's
-  /// output. A definition that cannot be is reported by `start`.
+  /// output. A definition that cannot be is reported by `start`; a topic belongs to one stream of a job.
   /// - Parameter startingOffsets: where to begin without committed offsets; nil takes the setting
   ///   `sluice.kafka.startingOffsets`, else earliest.
   public func topicStream(
@@ -33,9 +52,10 @@ extension StreamingContext {
           }
           return offsets
         } ?? .earliest
+      let limits = try KafkaSource.Limits(setting: setting)
+      try attachment(TopicsRead.self) { TopicsRead() }.add(topics)
       let source = KafkaSource(
-        try kafka(), topics: topics, group: environment.jobName, start: start,
-        limits: KafkaSource.Limits(setting: setting))
+        try kafka(), topics: topics, group: environment.jobName, start: start, limits: limits)
       return inputStream(source, label: "topics") { [sluice] batch, plan in
         source.dataset(plan, of: batch.number, sluice)
       }

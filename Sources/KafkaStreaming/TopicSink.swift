@@ -62,7 +62,15 @@ final class TopicSink: Sink, @unchecked Sendable {
 
   private struct Prepared: PreparedOutput {
     var batch: BatchIdentity
-    var batches: [(partition: PartitionIndex, batch: EncodedBatch)]
+    var outbox: Outbox
+  }
+
+  /// What is to be sent; a batch leaves when it is delivered, so that a commit that is tried again sends none twice.
+  ///
+  /// Sendable: touched on the client's loop alone, once made.
+  private final class Outbox: @unchecked Sendable {
+    var batches: [(partition: PartitionIndex, batch: EncodedBatch)?]
+    init(_ batches: [(partition: PartitionIndex, batch: EncodedBatch)]) { self.batches = batches }
   }
 
   func prepare(
@@ -70,18 +78,24 @@ final class TopicSink: Sink, @unchecked Sendable {
     then: @escaping @Sendable (Result<any PreparedOutput, any Error>) -> Void
   ) {
     let batches = outputs.flatMap { ($0.payload as? Encoded)?.batches ?? [] }
-    then(.success(Prepared(batch: batch, batches: batches)))
+    then(.success(Prepared(batch: batch, outbox: Outbox(batches))))
   }
 
   func commit(_ prepared: any PreparedOutput, then: @escaping @Sendable ((any Error)?) -> Void) {
-    guard let prepared = prepared as? Prepared, !prepared.batches.isEmpty else { return then(nil) }
+    guard let outbox = (prepared as? Prepared)?.outbox, !outbox.batches.isEmpty else { return then(nil) }
     let driver = connection.driverLoop
     let producer = connection.producer
     connection.client.loop.post { [topic] in
-      let answers = Answers(prepared.batches.count) { error in driver.post { then(error) } }
-      for (partition, batch) in prepared.batches {
+      let left = outbox.batches.indices.filter { outbox.batches[$0] != nil }
+      if left.isEmpty { return driver.post { then(nil) } }
+      let answers = Answers(left.count) { error in driver.post { then(error) } }
+      for index in left {
+        guard let (partition, batch) = outbox.batches[index] else { continue }
         do throws(ClientError) {
-          try producer.sendBatches(TopicPartition(topic, partition), [batch]) { answers.add($0.error) }
+          try producer.sendBatches(TopicPartition(topic, partition), [batch]) { delivery in
+            if delivery.error == nil { outbox.batches[index] = nil }
+            answers.add(delivery.error)
+          }
         } catch {
           answers.add(error)
         }

@@ -81,9 +81,8 @@ public final class DStream<Element>: AnyDStream, @unchecked Sendable {
 
   package override func forget(through time: Timestamp) {
     let limit = Timestamp(milliseconds: time.milliseconds - rememberDuration.inMilliseconds)
-    if let first = remembered.first, first.frame.time <= limit {
-      remembered.removeAll { $0.frame.time <= limit }
-    }
+    // Times grow from batch to batch.
+    remembered.removeFirst(remembered.firstIndex { $0.frame.time > limit } ?? remembered.count)
   }
 
   /// Gives the operator a name, under which its state is found again after the code has changed. Names are unique in a

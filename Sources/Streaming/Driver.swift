@@ -215,6 +215,8 @@ final class Driver: @unchecked Sendable {
   private func batchEnded(_ result: Result<BatchInfo, any Error>) {
     guard let run = batch else { return }
     batch = nil
+    // It was given up, and the job has ended without it.
+    guard phase != .stopped else { return }
     switch result {
     case .failure(let error):
       return finish(failure ?? error)
@@ -254,9 +256,12 @@ final class Driver: @unchecked Sendable {
     let remembered = context.streams.map(\.rememberDuration).max() ?? .zero
     for stream in context.streams { stream.forget(through: last.time) }
     let limit = last.time.milliseconds - remembered.inMilliseconds
-    guard let newest = held.last(where: { $0.time.milliseconds <= limit }) else { return }
-    held.removeAll { $0.number <= newest.number }
-    for source in context.sources { source.forget(through: newest.number) }
+    // Times grow from batch to batch.
+    let count = held.firstIndex { $0.time.milliseconds > limit } ?? held.count
+    guard count > 0 else { return }
+    let newest = held[count - 1].number
+    held.removeFirst(count)
+    for source in context.sources { source.forget(through: newest) }
   }
 
   // MARK: End
@@ -268,24 +273,37 @@ final class Driver: @unchecked Sendable {
     if batch == nil { finish(error) }
   }
 
+  /// Every wait of a stop is bounded by `gracefulStopTimeout`: for the batch, for its commit, for the offsets' commit.
   func stop(gracefully: Bool) {
     switch phase {
-    case .stopped: return
+    case .stopped: if !gracefully { stopSources() }
     case .starting, .running, .stopping:
       phase = .stopping
       if let tickTimer { environment.loop.cancel(tickTimer) }
-      if let batch {
-        guard gracefully else { return batch.cancel() }
-        // The bound of a graceful stop: what is not done by then is dropped.
-        let number = batch.frame.number
-        environment.loop.after(gracefulStopTimeout) { [self] in
-          guard let batch = self.batch, batch.frame.number == number else { return }
-          environment.log("batch \(number) did not end within \(gracefulStopTimeout.text): it is dropped")
-          batch.cancel()
-        }
-      } else {
+      guard let batch else {
         finish(failure)
+        if !gracefully { stopSources() }
+        return
       }
+      let number = batch.frame.number
+      environment.loop.after(gracefulStopTimeout) { [self] in giveUp(number) }
+      if !gracefully { batch.cancel() }
+    }
+  }
+
+  /// Ends the job without the batch, where it still runs.
+  private func giveUp(_ number: BatchNumber) {
+    guard let batch, batch.frame.number == number else { return }
+    environment.log("batch \(number) did not end within \(gracefulStopTimeout.text): it is dropped")
+    batch.cancel()
+    // A commit that has begun cannot be taken back, but whoever stops the job need not wait for it either.
+    if self.batch != nil {
+      finish(
+        StreamingError.batchFailed(
+          batch: number,
+          reason:
+            "the commit of batch \(number) did not end within \(gracefulStopTimeout.text) after the stop; a restart "
+            + "repeats the batch"))
     }
   }
 
@@ -314,17 +332,33 @@ final class Driver: @unchecked Sendable {
     if let tickTimer { environment.loop.cancel(tickTimer) }
     outcome = .some(error)
     stopSourcesIfQuiet()
+    guard !areSourcesStopping else { return }
+    environment.loop.after(gracefulStopTimeout) { [self] in
+      guard !areSourcesStopping else { return }
+      environment.log(
+        "the offsets of the last batch were not committed within \(gracefulStopTimeout.text): a restart repeats it")
+      stopSources()
+    }
   }
 
   /// Sources stop only when the offsets of the last batch are stored.
   private func stopSourcesIfQuiet() {
-    guard phase == .stopped, offsetCommitsInFlight == 0, !areSourcesStopping, let outcome else { return }
+    if phase == .stopped, offsetCommitsInFlight == 0 { stopSources() }
+  }
+
+  private func stopSources() {
+    guard !areSourcesStopping, let outcome else { return }
     areSourcesStopping = true
     let pending = Countdown(context.sources.count)
     let terminated = terminated
-    if context.sources.isEmpty { return terminated(outcome) }
+    let closings = context.closings
+    let end: @Sendable () -> Void = {
+      for closing in closings { closing() }
+      terminated(outcome)
+    }
+    if context.sources.isEmpty { return end() }
     for source in context.sources {
-      source.stop { if pending.countDown() { terminated(outcome) } }
+      source.stop { if pending.countDown() { end() } }
     }
   }
 }

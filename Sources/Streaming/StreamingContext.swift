@@ -65,6 +65,7 @@ public final class StreamingContext: @unchecked Sendable {
   private var listeners: [any StreamingListener] = []
   package private(set) var preparations: [(@escaping @Sendable ((any Error)?) -> Void) -> Void] = []
   private var endings: [@Sendable () -> Void] = []
+  package private(set) var closings: [@Sendable () -> Void] = []
   private var attachments: [ObjectIdentifier: AnyObject] = [:]
   private var driver: Driver?
 
@@ -113,6 +114,10 @@ public final class StreamingContext: @unchecked Sendable {
 
   /// Calls `body` on the driver's loop when the job has ended without an error, before anybody else hears of it.
   public func atEnd(_ body: @escaping @Sendable () -> Void) { endings.append(body) }
+
+  /// Calls `body` on the driver's loop when the job has ended, whichever way, and its sources have stopped: for what it
+  /// shares with nobody else, such as connections.
+  package func atStop(_ body: @escaping @Sendable () -> Void) { closings.append(body) }
 
   /// One object of a type that belongs to this context, made at the first call: what extensions of the context share.
   package func attachment<T: AnyObject>(_ type: T.Type, make: () throws -> T) rethrows -> T {

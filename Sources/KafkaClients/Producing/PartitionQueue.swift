@@ -46,8 +46,14 @@ struct PartitionQueue: Sendable {
   /// Not before this.
   private(set) var retryAt: Instant?
 
-  init(isIdempotent: Bool, inFlightMax: Int, backoff: Backoff) {
+  /// Nothing goes out beside the first batch before that has been delivered.
+  private var isFirstAlone: Bool
+
+  /// - Parameter startsAlone: whether the first batch is sent alone. A broker takes any sequence from a producer that it
+  ///   does not know: where the first batch failed and the second one was taken, the first could never follow.
+  init(isIdempotent: Bool, inFlightMax: Int, backoff: Backoff, startsAlone: Bool = false) {
     self.isIdempotent = isIdempotent
+    isFirstAlone = startsAlone
     // Without sequence numbers a batch that is sent again would come behind those that were in flight with it.
     self.inFlightMax = isIdempotent ? min(inFlightMax, 5) : 1
     self.backoff = backoff
@@ -58,7 +64,8 @@ struct PartitionQueue: Sendable {
   var firstDeadline: Instant? { entries.first?.deadline }
   /// Whether something could be sent now if the leader were known.
   func hasSendable(at now: Instant) -> Bool {
-    !isDraining && inFlightCount < inFlightMax && inFlightCount < entries.count && (retryAt.map { $0 <= now } ?? true)
+    !isDraining && inFlightCount < (isFirstAlone ? 1 : inFlightMax) && inFlightCount < entries.count
+      && (retryAt.map { $0 <= now } ?? true)
   }
   /// Whether a batch waits to be sent, or sent again.
   var hasUnsent: Bool { inFlightCount < entries.count }
@@ -90,6 +97,7 @@ struct PartitionQueue: Sendable {
     guard let index = entries.firstIndex(where: { $0.id == id }) else { return .delivered }
     switch code {
     case .none, .duplicateSequenceNumber:
+      isFirstAlone = false
       landed(index)
       entries.remove(at: index)
       failures = 0

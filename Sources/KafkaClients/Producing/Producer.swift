@@ -213,7 +213,7 @@ public final class Producer: @unchecked Sendable {
     if queues[batch.partition] == nil {
       let backoff = Backoff(base: client.configuration.retryBackoff, max: client.configuration.retryBackoffMax)
       queues[batch.partition] = PartitionQueue(
-        isIdempotent: isIdempotent, inFlightMax: configuration.inFlightMax, backoff: backoff)
+        isIdempotent: isIdempotent, inFlightMax: configuration.inFlightMax, backoff: backoff, startsAlone: isIdempotent)
       let place = order.firstIndex { batch.partition < $0 } ?? order.count
       order.insert(batch.partition, at: place)
     }
