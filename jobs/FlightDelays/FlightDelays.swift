@@ -31,7 +31,7 @@ import Sluice
         if flight == nil { task.count("malformed") }
         return flight
       }
-    }
+    }.cache()
     flights.saveAsTextFiles("\(output)/flights", suffix: "csv") { flight, line in line.append(flight.text) }
 
     let byOrigin = flights.map { ($0.origin, Delays($0)) }
