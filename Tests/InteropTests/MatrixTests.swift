@@ -26,7 +26,7 @@ extension InteropTests {
       let names = Self.codecs.map(\.name)
       for (library, script) in [("confluent", "confluent_matrix.py"), ("python", "python_matrix.py")] {
         let wrote = try run(python, [Program.client(script), "produce", server, scratch.path] + names)
-        #expect(wrote.exit.isSuccess, "\(library) as producer: \(wrote.report)")
+        try #require(wrote.exit.isSuccess, "\(library) as producer: \(wrote.report)")
       }
       for corpus in corpora {
         try client.produce(corpus.all, to: "ours-\(corpus.codec)", codec: corpus.codec)
@@ -40,7 +40,16 @@ extension InteropTests {
       }
 
       // Reading
-      let total = corpora.reduce(0) { $0 + $1.all.count } * Self.writers.count
+      func written(_ topic: String) -> [TestRecord] {
+        let corpus = corpora.first { topic.hasSuffix("-\($0.codec)") }!
+        if topic.hasPrefix("kcat") { return corpus.lines }
+        if !topic.hasPrefix("python") { return corpus.all }
+        // kafka-python refuses to write a record without key and value, or a header with a null value.
+        return corpus.all.filter { $0.key != nil || $0.value != nil }.map { record in
+          TestRecord(key: record.key, value: record.value, headers: record.headers.filter { $0.value != nil })
+        }
+      }
+      let total = topics.reduce(0) { $0 + written($1).count }
       var readers: [String: [String: [TestRecord]?]] = [:]
       for (library, script) in [("confluent", "confluent_matrix.py"), ("python", "python_matrix.py")] {
         for how in ["subscribe", "assign"] {
@@ -63,8 +72,7 @@ extension InteropTests {
 
       for (reader, read) in readers.sorted(by: { $0.key < $1.key }) {
         for topic in topics {
-          let corpus = corpora.first { topic.hasSuffix("-\($0.codec)") }!
-          let difference = Corpus.difference(read[topic] ?? nil, corpus.all)
+          let difference = Corpus.difference(read[topic] ?? nil, written(topic))
           #expect(difference == nil, "\(reader) reading \(topic)")
         }
       }

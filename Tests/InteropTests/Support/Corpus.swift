@@ -17,6 +17,8 @@ struct Corpus: Sendable {
   var nulls: [TestRecord] = []
   var headed: [TestRecord] = []
   var large: [TestRecord] = []
+  /// Without key and content: `kcat` takes them for empty lines and passes over them.
+  var bare: [TestRecord] = []
 
   /// Duplicates, an empty and a null value, and one that is no ASCII.
   static let headers = [
@@ -24,7 +26,9 @@ struct Corpus: Sendable {
     RecordHeader("größe", "groß"),
   ]
 
-  var all: [TestRecord] { plain + nulls + headed + large }
+  /// What `kcat` can write.
+  var lines: [TestRecord] { plain + nulls + headed + large }
+  var all: [TestRecord] { lines + bare }
 
   /// Clients leave a batch uncompressed that does not shrink, so each part begins and ends with something that does.
   init(_ codec: CompressionCodec) {
@@ -38,18 +42,19 @@ struct Corpus: Sendable {
     }
     plain += [
       TestRecord(key: nil, value: "no key"), TestRecord(key: nil, value: "x"), TestRecord(key: "k", value: "v"),
-      TestRecord(key: key("empty value"), value: ""), TestRecord(key: nil, value: ""),
+      TestRecord(key: key("empty value"), value: ""),
       TestRecord(key: key("binary"), value: Bytes((0...255).map { UInt8($0) }.filter { $0 != 0x1E && $0 != 0x1F })),
       TestRecord(key: Bytes([0xFF, 0, 0xFE, 10, 13]), value: Bytes([0x80])), filler,
     ]
     nulls = [
       filler, TestRecord(key: key("tombstone"), value: nil), TestRecord(key: "t", value: nil),
-      TestRecord(key: nil, value: nil), TestRecord(key: key("alive"), value: "after nulls"), filler,
+      TestRecord(key: key("alive"), value: "after nulls"), filler,
     ]
     headed = [
       filler, TestRecord(key: key("with headers"), value: "value"), TestRecord(key: nil, value: "y"),
       TestRecord(key: key("only headers"), value: ""), filler,
     ].map { TestRecord(key: $0.key, value: $0.value, headers: Corpus.headers) }
+    bare = [filler, TestRecord(key: nil, value: ""), TestRecord(key: nil, value: nil), filler]
     var random = SeededRandom(seed: UInt64(codec.rawValue) + 9)
     var text = ByteWriter(capacity: 900 << 10)
     // Words out of a few: it shrinks, and is not one run.

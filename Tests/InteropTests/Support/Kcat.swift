@@ -55,7 +55,7 @@ struct Kcat {
       [
         "-b", server, "-q", "-c", "\(count)", "-f", Kcat.format, "-X", "auto.offset.reset=earliest", "-G",
         "kcat-readers",
-      ] + topics)
+      ] + topics, within: 30)
     guard read.exit.isSuccess else { throw SetupFailure("kcat in a group: \(read.report)") }
     return Kcat.parse(read.output) ?? [:]
   }

@@ -31,8 +31,8 @@ enum Program {
   }
 
   /// A script of `Tests/InteropTests/clients`.
-  static func client(_ name: String, file: String = #filePath) -> String {
-    let folders = file.split(separator: "/").dropLast(2)
+  static func client(_ name: String) -> String {
+    let folders = #filePath.split(separator: "/").dropLast(2)
     return "/" + folders.joined(separator: "/") + "/clients/" + name
   }
 }

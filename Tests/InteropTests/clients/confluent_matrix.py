@@ -34,7 +34,7 @@ def consume(how, bootstrap, folder, count, topics):
     else:
         consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING) for topic in topics])
     dump = framing.Dump(folder, f"confluent-{how}", topics)
-    deadline = time.monotonic() + 45
+    deadline = time.monotonic() + 20
     while dump.count < count and time.monotonic() < deadline:
         message = consumer.poll(1)
         if message is None:
@@ -46,7 +46,7 @@ def consume(how, bootstrap, folder, count, topics):
     if how == "subscribe":
         consumer.commit(asynchronous=False)
     consumer.close()
-    return [] if dump.count == count else [f"read {dump.count} of {count} records within 45 s"]
+    return [] if dump.count == count else [f"read {dump.count} of {count} records within 20 s"]
 
 
 if sys.argv[1] == "produce":
