@@ -28,9 +28,13 @@ extension StreamingContext {
     if content.count > 2, content[0] == 0x1F, content[1] == 0x8B {
       content = try GzipReader.contents(of: content, limit: 4 << 30)
     }
-    return content.split(separator: UInt8(ascii: "\n")).map { line in
-      line.last == UInt8(ascii: "\r") ? line[0..<line.count - 1] : line
+    var lines: [Bytes] = []
+    for line in content.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
+      lines.append(line.last == UInt8(ascii: "\r") ? line[0..<line.count - 1] : line)
     }
+    // What follows the last line feed is no line.
+    if lines.last?.isEmpty == true { lines.removeLast() }
+    return lines
   }
 }
 

@@ -72,6 +72,15 @@ extension DStream {
   }
 }
 
+extension DStream where Element: Sendable {
+  /// Keeps each batch's dataset in memory once it was computed, until no window needs it: for a stream that several
+  /// outputs use, which would otherwise each compute it, and count what it counts, anew. Returns the same stream.
+  @discardableResult public func cache() -> DStream<Element> {
+    keepDatasets { $0.persist() }
+    return self
+  }
+}
+
 extension RDD {
   /// The number of elements, as a dataset of one element.
   func countedAsOne() -> RDD<Int> {

@@ -64,7 +64,7 @@ extension DStream {
   ///   - slide: a multiple of the batch interval; the interval itself where nil.
   public func window(_ length: Duration, slide: Duration? = nil) -> DStream<Element> {
     let spec = WindowSpec(context, operator: "window", length: length, slide: slide)
-    remember(length + spec.slide + context.batchInterval)
+    rememberLineage(length + spec.slide + context.batchInterval)
     return DStream<Element>(context, label: "window", parents: [self], windowEnd: { spec.end($0) }) { [self] frame in
       _ = dataset(frame)
       guard let end = spec.end(frame) else { return nil }
@@ -92,6 +92,8 @@ extension DStream {
       dataset(frame)?.reduceByKey(partitioner, combine)
     }
     reduced.keep(for: spec)
+    // A pane is computed when its window is due, up to a slide after its batches.
+    keepLineage(for: spec)
     let panes = PaneStore<(Key, Value)>()
     return DStream<(Key, Value)>(
       context, label: "reduceByKeyAndWindow", parents: [reduced], windowEnd: { spec.end($0) }
@@ -108,6 +110,10 @@ extension DStream {
 
   @usableFromInline package func keep(for spec: WindowSpec) {
     remember(spec.length + spec.slide + context.batchInterval)
+  }
+
+  @usableFromInline package func keepLineage(for spec: WindowSpec) {
+    if spec.slide > context.batchInterval { rememberLineage(spec.slide + context.batchInterval) }
   }
 
   @usableFromInline package func batches(after: Timestamp, through: Timestamp) -> [RDD<Element>] {

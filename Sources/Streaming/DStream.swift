@@ -31,6 +31,17 @@ public class AnyDStream: @unchecked Sendable {
 
   package func remember(_ duration: Duration) { rememberDuration = max(rememberDuration, duration) }
 
+  /// As `remember`, for this stream and all it is computed from: so that what is cached up there is still there when a
+  /// window computes batches of the past.
+  package func rememberLineage(_ duration: Duration) {
+    var pending: [AnyDStream] = [self]
+    while let stream = pending.popLast() {
+      guard stream.rememberDuration < duration else { continue }
+      stream.remember(duration)
+      pending += stream.parents
+    }
+  }
+
   /// Drops datasets of batches whose time is at or before `time`, as far as no window needs them.
   package func forget(through time: Timestamp) {}
 }
@@ -47,6 +58,8 @@ public final class DStream<Element>: AnyDStream, @unchecked Sendable {
 
   private let generate: Generate
   private let windowEnd: (@Sendable (BatchFrame) -> Timestamp?)?
+  /// Marks a batch's dataset to be kept in memory; nil where it is computed anew for each use.
+  private var keep: (@Sendable (RDD<Element>) -> Void)?
   private var remembered: [(frame: BatchIdentity, dataset: RDD<Element>?)] = []
 
   /// - Parameters:
@@ -68,6 +81,7 @@ public final class DStream<Element>: AnyDStream, @unchecked Sendable {
   public func dataset(_ frame: BatchFrame) -> RDD<Element>? {
     if let last = remembered.last, last.frame.number == frame.number { return last.dataset }
     let dataset = generate(frame)
+    if let dataset { keep?(dataset) }
     remembered.append((frame.identity, dataset))
     return dataset
   }
@@ -84,6 +98,8 @@ public final class DStream<Element>: AnyDStream, @unchecked Sendable {
     // Times grow from batch to batch.
     remembered.removeFirst(remembered.firstIndex { $0.frame.time > limit } ?? remembered.count)
   }
+
+  package func keepDatasets(_ mark: @escaping @Sendable (RDD<Element>) -> Void) { keep = mark }
 
   /// Gives the operator a name, under which its state is found again after the code has changed. Names are unique in a
   /// job.

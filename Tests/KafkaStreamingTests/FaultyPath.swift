@@ -39,8 +39,17 @@ final class FaultyPath {
   /// What is to come: the time, and what happens.
   private var events: [(at: Instant, event: Event)] = []
 
+  /// How much happened.
+  struct Statistics {
+    var records = 0
+    var copies = 0
+    var runs = 0
+    var cuts = 0
+  }
+  private(set) var statistics = Statistics()
+
   private enum Event {
-    case killBroker, startBroker, killJob, startJob, killLoader, startLoader, tearWrite, jumpClock
+    case killBroker, startBroker, killJob, startJob, killLoader, startLoader, tearWrite, jumpClock, partition, heal
     /// At the start of the next batch, a moment later.
     case killJobInBatch, killBrokerInBatch
   }
@@ -88,7 +97,7 @@ final class FaultyPath {
   // MARK: The plan
 
   private func plan() {
-    path.simulation.network.conditions = .hostile([0, 0.002, 0.01, 0.03][draw(0...3)])
+    path.simulation.network.conditions = .hostile([0, 0.003, 0.02, 0.06][draw(0...3)])
     path.simulation.network.conditions.spike = .milliseconds(Int64(draw(5...300)))
     let start = path.simulation.now
     func add(_ event: Event, then restart: Event?, within gap: ClosedRange<Int>) {
@@ -102,6 +111,7 @@ final class FaultyPath {
     for _ in 0..<draw(0...2) { add(.killJobInBatch, then: nil, within: 0...0) }
     for _ in 0..<draw(0...1) { add(.killBrokerInBatch, then: nil, within: 0...0) }
     for _ in 0..<draw(0...1) { add(.tearWrite, then: nil, within: 0...0) }
+    if draw(0...3) == 0 { add(.partition, then: .heal, within: 1...4000) }
     if draw(0...5) == 0 { add(.jumpClock, then: nil, within: 0...0) }
     events.sort { $0.at < $1.at }
   }
@@ -117,7 +127,10 @@ final class FaultyPath {
       try path.simulation.run(for: .microseconds(Int64(draw(1...80_000))))
       reviveJob()
     }
-    for (_, event) in events { try perform(event) }
+    for (at, event) in events {
+      if at > path.simulation.now { try path.simulation.run(for: at - path.simulation.now) }
+      try perform(event)
+    }
     events = []
   }
 
@@ -132,6 +145,12 @@ final class FaultyPath {
     case .tearWrite:
       path.brokerDisk.inject(
         DiskFault(.write, after: draw(0...6), pathContains: ".log", code: .inputOutput, isTorn: true))
+    case .partition:
+      guard let broker = path.brokerProcess else { return }
+      for process in [job?.process, loader?.process].compactMap({ $0 }) where draw(0...1) == 0 {
+        path.simulation.network.partition(broker, process)
+      }
+    case .heal: path.simulation.network.healAll()
     case .jumpClock: path.simulation.jumpWallClock(by: .seconds(Int64(draw(-100...100))))
     case .killJobInBatch: atNextBatch { [self] in killJob() }
     case .killBrokerInBatch: atNextBatch { [self] in path.killBroker() }
@@ -227,7 +246,9 @@ final class FaultyPath {
       rounds += 1
     }
     faultsAreOn = false
+    statistics.cuts = simulation.network.connectionsCut
     simulation.network.conditions = NetworkConditions()
+    simulation.network.healAll()
     path.killBroker()
     startBroker()
     startLoader()
@@ -281,6 +302,9 @@ final class FaultyPath {
     let input = try path.readAll("in")
     let output = try path.readAll("out")
     checkInput(input)
+    statistics.records = input.count
+    statistics.copies = output.count
+    statistics.runs = jobs.count
     let present = Set(input.map { $0.value! })
     let copied = Set(output.map { $0.value! })
     let missing = present.subtracting(copied)

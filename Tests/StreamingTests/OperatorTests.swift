@@ -48,6 +48,29 @@ import Testing
     #expect(sorted(flat) == [["a=0", "a=1"]])
   }
 
+  @Test func aCachedStreamIsComputedOnceForAllItsOutputs() throws {
+    for isCached in [false, true] {
+      let harness = try StreamHarness()
+      let queue = QueueSource<Int>()
+      queue.append([1, 2, 3])
+      queue.append([4])
+      let computed = Cell(0)
+      let sums = Cell<[Int]>([])
+      let stream = harness.context.queueStream(queue).map { (element: Int) -> Int in
+        computed.value += 1
+        return element
+      }
+      if isCached { stream.cache() }
+      stream.foreachRDD { _ = try $0.count() }
+      stream.map { $0 * 2 }.foreachRDD { dataset in sums.value.append(try dataset.collect().reduce(0, +)) }
+      try harness.start()
+      try harness.advance(2)
+      try harness.stop()
+      #expect(sums.value == [12, 8])
+      #expect(computed.value == (isCached ? 4 : 8))
+    }
+  }
+
   @Test func transformSeesTheDatasetAndTheTime() throws {
     let times = Cell<[Timestamp]>([])
     let out = try marbles([[3, 1], [2]]) { stream in

@@ -30,6 +30,8 @@ struct PartitionQueue: Sendable {
     var deadline: Instant
     var wasSent: Bool
     var isInFlight: Bool
+    /// It was sent before and failed.
+    var isRetried = false
   }
 
   private var entries: [Entry] = []
@@ -64,8 +66,11 @@ struct PartitionQueue: Sendable {
   var firstDeadline: Instant? { entries.first?.deadline }
   /// Whether something could be sent now if the leader were known.
   func hasSendable(at now: Instant) -> Bool {
-    !isDraining && inFlightCount < (isFirstAlone ? 1 : inFlightMax) && inFlightCount < entries.count
-      && (retryAt.map { $0 <= now } ?? true)
+    guard !isDraining, inFlightCount < entries.count, retryAt.map({ $0 <= now }) ?? true else { return false }
+    // A batch that is sent again goes alone: it may be in the log already, and the broker remembers five batches. With
+    // more going out behind it, it would be forgotten there before its answer is here.
+    let isAlone = isIdempotent && (isFirstAlone || entries[0].isRetried)
+    return inFlightCount < (isAlone ? 1 : inFlightMax)
   }
   /// Whether a batch waits to be sent, or sent again.
   var hasUnsent: Bool { inFlightCount < entries.count }
@@ -159,6 +164,7 @@ struct PartitionQueue: Sendable {
 
   private mutating func failed(_ index: Int, _ now: Instant, _ unit: Double) {
     landed(index)
+    entries[index].isRetried = true
     isDraining = true
     failures += 1
     let at = now + backoff.pause(failures: failures, unit: unit)
