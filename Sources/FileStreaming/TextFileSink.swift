@@ -6,8 +6,10 @@ import SystemInterfaces
 /// Writes each batch into a folder of its own, `PREFIX-TIME[.SUFFIX]`, one part file a partition and `_SUCCESS` when all
 /// are there; the names are Spark's.
 ///
-/// A task writes an attempt file under a name that nobody reads; the commit renames those that count. A batch that runs
-/// again under the same number and time replaces its folder's files. Batches without records make no folder.
+/// A task writes an attempt file under a name that nobody reads; the commit renames those that count. Where a folder of
+/// the name exists, the batch gets `PREFIX-TIME-2[.SUFFIX]` and so on: times of a run that worked through a backlog lie
+/// in the future, and a later run that reaches them must not replace what was committed. Batches without records make no
+/// folder.
 ///
 /// Sendable: its properties are constant.
 public final class TextFileSink: Sink {
@@ -51,9 +53,16 @@ public final class TextFileSink: Sink {
       .atLeastOnce, reason: "offsets are committed after the files; a batch repeated after a crash gets a folder again")
   }
 
-  /// The folder of a batch.
-  public func folder(of batch: BatchIdentity) -> String {
-    "\(parent)/\(stem)-\(batch.time.milliseconds)\(ending)"
+  /// A folder for a batch that nobody has yet.
+  private func freeFolder(for batch: BatchIdentity) throws(FileError) -> String {
+    let start = "\(parent)/\(stem)-\(batch.time.milliseconds)"
+    var folder = start + ending
+    var number = 1
+    while try files.attributes(folder) != nil {
+      number += 1
+      folder = "\(start)-\(number)\(ending)"
+    }
+    return folder
   }
 
   public func lastCommitted(then: @escaping @Sendable (Result<BatchNumber?, any Error>) -> Void) { then(.success(nil)) }
@@ -77,6 +86,8 @@ public final class TextFileSink: Sink {
 
   private struct Prepared: PreparedOutput {
     var batch: BatchIdentity
+    /// Chosen once, so that a commit that is called again goes on where it was.
+    var folder: String
     var parts: [AttemptFile.Written]
   }
 
@@ -84,24 +95,24 @@ public final class TextFileSink: Sink {
     _ batch: BatchIdentity, _ outputs: [TaskOutput],
     then: @escaping @Sendable (Result<any PreparedOutput, any Error>) -> Void
   ) {
-    then(.success(Prepared(batch: batch, parts: outputs.compactMap { $0.payload as? AttemptFile.Written })))
+    do throws(FileError) {
+      let parts = outputs.compactMap { $0.payload as? AttemptFile.Written }
+      let folder = parts.isEmpty ? "" : try freeFolder(for: batch)
+      then(.success(Prepared(batch: batch, folder: folder, parts: parts)))
+    } catch {
+      then(.failure(error))
+    }
   }
 
   public func commit(_ prepared: any PreparedOutput, then: @escaping @Sendable ((any Error)?) -> Void) {
     guard let prepared = prepared as? Prepared, !prepared.parts.isEmpty else { return then(nil) }
-    let folder = folder(of: prepared.batch)
+    let folder = prepared.folder
     do {
       try files.createDirectories(folder)
-      let finals = prepared.parts.map { part in
+      for part in prepared.parts {
         let digits = String(part.partition)
-        return "part-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits
-      }
-      // What an earlier run under the same time left and this one does not replace.
-      for name in try files.list(folder) where name.hasPrefix("part-") || name == "_SUCCESS" {
-        if !finals.contains(name) { try files.removeFile("\(folder)/\(name)") }
-      }
-      for (part, name) in zip(prepared.parts, finals) {
-        let final = "\(folder)/\(name)"
+        let number = String(repeating: "0", count: max(0, 5 - digits.count)) + digits
+        let final = "\(folder)/part-\(number)"
         // Called again after a failure, some are in place already.
         if try files.attributes(part.path) != nil {
           try files.rename(part.path, to: final)

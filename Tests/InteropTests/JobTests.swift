@@ -135,6 +135,24 @@ extension InteropTests {
       #expect(unknown.isEmpty)
     }
 
+    /// A run over a backlog gives its batches times beyond the present; the next run reaches the same times.
+    @Test func aSecondRunReplacesNothingOfTheFirst() throws {
+      let scratch = try Scratch()
+      let broker = try BrokerProcess(in: scratch)
+      let client = LiveClient(broker.address)
+      try client.createTopics([("lines", 1)])
+      var expected: [Bytes] = []
+      for run in ["first", "second"] {
+        let lines = (0..<200).map { Bytes("\(run) \($0)") }
+        try client.produce(lines.map { TestRecord(key: nil, value: $0) }, to: "lines", codec: .none)
+        expected += lines
+        let job = finish(try Self.startEtl(broker, scratch, "text", ["--conf", "sluice.kafka.maxRatePerPartition=10"]))
+        #expect(job.exit == .code(0), "\(job.report)")
+      }
+      let written = try Scratch.lines(under: scratch.path + "/text", prefix: "records-")
+      #expect(written.sorted() == expected.sorted(), "\(written.count) lines of \(expected.count)")
+    }
+
     private static func startEtl(
       _ broker: BrokerProcess, _ scratch: Scratch, _ format: String, _ more: [String] = [], availableNow: Bool = true
     ) throws -> ChildProcess {
