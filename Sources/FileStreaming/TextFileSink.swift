@@ -6,8 +6,9 @@ import SystemInterfaces
 /// Writes each batch into a folder of its own, `PREFIX-TIME[.SUFFIX]`, one part file a partition and `_SUCCESS` when all
 /// are there; the names are Spark's.
 ///
-/// A task writes an attempt file under a name that nobody reads; the commit renames those that count. A batch that runs
-/// again under the same number and time replaces its folder's files. Batches without records make no folder.
+/// A task writes an attempt file under a name that nobody reads, and syncs it; the commit renames those that count. What
+/// is there is never replaced: a batch that runs again after a crash gets a folder with another ending, `-2`, `-3` …, since
+/// it may hold other offsets than the run before. Batches without records make no folder.
 ///
 /// Sendable: its properties are constant.
 public final class TextFileSink: Sink {
@@ -51,9 +52,17 @@ public final class TextFileSink: Sink {
       .atLeastOnce, reason: "offsets are committed after the files; a batch repeated after a crash gets a folder again")
   }
 
-  /// The folder of a batch.
-  public func folder(of batch: BatchIdentity) -> String {
-    "\(parent)/\(stem)-\(batch.time.milliseconds)\(ending)"
+  /// The folder of a batch, where no earlier run has left one of that time.
+  public func folder(of batch: BatchIdentity) -> String { folder(of: batch, run: 1) }
+
+  private func folder(of batch: BatchIdentity, run: Int) -> String {
+    "\(parent)/\(stem)-\(batch.time.milliseconds)\(run > 1 ? "-\(run)" : "")\(ending)"
+  }
+
+  private func freeFolder(for batch: BatchIdentity) throws(FileError) -> String {
+    var run = 1
+    while try files.attributes(folder(of: batch, run: run)) != nil { run += 1 }
+    return folder(of: batch, run: run)
   }
 
   public func lastCommitted(then: @escaping @Sendable (Result<BatchNumber?, any Error>) -> Void) { then(.success(nil)) }
@@ -77,6 +86,8 @@ public final class TextFileSink: Sink {
 
   private struct Prepared: PreparedOutput {
     var batch: BatchIdentity
+    /// Nobody else's: chosen once, so that a commit that is tried again goes on where it stopped.
+    var folder: String
     var parts: [AttemptFile.Written]
   }
 
@@ -84,24 +95,22 @@ public final class TextFileSink: Sink {
     _ batch: BatchIdentity, _ outputs: [TaskOutput],
     then: @escaping @Sendable (Result<any PreparedOutput, any Error>) -> Void
   ) {
-    then(.success(Prepared(batch: batch, parts: outputs.compactMap { $0.payload as? AttemptFile.Written })))
+    let parts = outputs.compactMap { $0.payload as? AttemptFile.Written }
+    do throws(FileError) {
+      then(.success(Prepared(batch: batch, folder: try freeFolder(for: batch), parts: parts)))
+    } catch {
+      then(.failure(error))
+    }
   }
 
   public func commit(_ prepared: any PreparedOutput, then: @escaping @Sendable ((any Error)?) -> Void) {
     guard let prepared = prepared as? Prepared, !prepared.parts.isEmpty else { return then(nil) }
-    let folder = folder(of: prepared.batch)
+    let folder = prepared.folder
     do {
       try files.createDirectories(folder)
-      let finals = prepared.parts.map { part in
+      for part in prepared.parts {
         let digits = String(part.partition)
-        return "part-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits
-      }
-      // What an earlier run under the same time left and this one does not replace.
-      for name in try files.list(folder) where name.hasPrefix("part-") || name == "_SUCCESS" {
-        if !finals.contains(name) { try files.removeFile("\(folder)/\(name)") }
-      }
-      for (part, name) in zip(prepared.parts, finals) {
-        let final = "\(folder)/\(name)"
+        let final = "\(folder)/part-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits
         // Called again after a failure, some are in place already.
         if try files.attributes(part.path) != nil {
           try files.rename(part.path, to: final)
@@ -110,6 +119,8 @@ public final class TextFileSink: Sink {
         }
       }
       _ = try files.open("\(folder)/_SUCCESS", .create)
+      try files.syncDirectory(folder)
+      try files.syncDirectory(parent)
       then(nil)
     } catch {
       then(error)
@@ -170,9 +181,10 @@ struct AttemptFile: ~Copyable {
     buffer.removeAll()
   }
 
-  /// Writes what is left.
+  /// Writes what is left and syncs it: offsets are committed only after output that a power loss spares.
   consuming func finish() throws(FileError) -> TaskOutput {
     try flush()
+    try file.sync()
     return TaskOutput(records: records, bytes: Int(written), payload: Written(path: path, partition: partition))
   }
 }
