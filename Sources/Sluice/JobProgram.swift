@@ -141,8 +141,21 @@ final class JobLife: Sendable {
   /// The address of the broker that serves a data folder: another process's, or one that begins here and ends with the
   /// job. On the driver's loop.
   func embeddedBroker(_ dataDirectory: String) throws -> Address {
+    let name = name
+    let last = Mutex("")
     let found = try EmbeddedBroker.findOrStart(
-      live.world, on: loop, dataDirectory: dataDirectory, processID: ThisProcess.pid)
+      live.world, on: loop, dataDirectory: dataDirectory, processID: ThisProcess.pid
+    ) {
+      // A producer that tries again while the disk is full would have it said once a second.
+      $0.log = { line in
+        let isNews = last.withLock { last in
+          defer { last = line.text }
+          return last != line.text
+        }
+        guard line.level == .warning, isNews else { return }
+        TextOutput.error.write("\(name): the embedded broker: \(line.text)\n")
+      }
+    }
     if let owned = found.owned { broker.withLock { $0 = owned } }
     return found.address
   }

@@ -105,9 +105,12 @@ extension InteropTests {
       let client = LiveClient(broker.address)
       let lines = try Self.produceLines(client, "lines", perCodec: 400).flatMap { $0 }
       let folder = scratch.path + "/text"
-      // 200 records a partition and second, 20 a batch: it takes ten seconds for the 2,000 of a partition.
+      // 20 records a partition and batch: the 2,000 of a partition take ten seconds.
       let job = try Self.startEtl(
-        broker, scratch, "text", ["--conf", "sluice.kafka.maxRatePerPartition=200", "--batch-interval", "100ms"])
+        broker, scratch, "text", ["--conf", "sluice.kafka.maxRatePerPartition=200", "--batch-interval", "100ms"],
+        availableNow: false)
+      let watch = Watchdog(job, 60)
+      defer { watch.disarm() }
       let deadline = ContinuousClock.now + .seconds(30)
       let tick = DispatchSemaphore(value: 0)
       while try Scratch.lines(under: folder, prefix: "records-").count < 300, ContinuousClock.now < deadline {
@@ -133,14 +136,15 @@ extension InteropTests {
     }
 
     private static func startEtl(
-      _ broker: BrokerProcess, _ scratch: Scratch, _ format: String, _ more: [String] = []
+      _ broker: BrokerProcess, _ scratch: Scratch, _ format: String, _ more: [String] = [], availableNow: Bool = true
     ) throws -> ChildProcess {
       try ChildProcess(
         Program.path("KafkaToFiles"),
         [
           "--bootstrap-server", "\(broker.address)", "--topic", "lines", "--to", "\(scratch.path)/\(format)",
-          "--format", format, "--available-now",
-        ] + more, environment: scratch.environment, output: .pipe, error: .pipe)
+          "--format", format,
+        ] + (availableNow ? ["--available-now"] : []) + more, environment: scratch.environment, output: .pipe,
+        error: .pipe)
     }
 
     private static func etl(_ broker: BrokerProcess, _ scratch: Scratch, _ format: String) throws -> Finished {

@@ -1,3 +1,4 @@
+import Dispatch
 import Groundwork
 import KafkaProtocol
 import LinuxSystem
@@ -73,15 +74,35 @@ extension InteropTests {
       #expect(try Scratch.lines(under: scratch.path + "/out", prefix: "records-").count == 2000)
     }
 
+    /// The job says so at once, and goes on where space is made.
     @Test func aFullDiskUnderTheBroker() throws {
       let scratch = try Scratch()
-      let mount = try Mount(scratch.path + "/small", options: "size=256k")
-      let job = try run(
+      let mount = try Mount(scratch.path + "/small", options: "size=4m")
+      let ballast = mount.path + "/ballast"
+      try Scratch.files.open(ballast, .create).write(
+        at: 0, Bytes(String(repeating: "b", count: (4 << 20) - (192 << 10))))
+      let errors = scratch.path + "/errors.txt"
+      let job = try ChildProcess(
         Program.path("FlightDelays"),
         ["--play", "1s", "--output", scratch.path + "/out", "--conf", "sluice.broker.data=\(mount.path)/broker"],
-        environment: scratch.environment)
-      #expect(job.exit == .code(1), "\(job.report)")
-      #expect(job.error.contains("disk"), "\(job.report)")
+        environment: scratch.environment, output: .pipe, error: .file(errors))
+      let watch = Watchdog(job, 60)
+      func said() throws -> String { String(try Scratch.files.contents(of: errors)) }
+      let tick = DispatchSemaphore(value: 0)
+      while try !said().contains("the disk is full"), job.exitNow == nil {
+        _ = tick.wait(timeout: .now() + .milliseconds(20))
+      }
+      let line = try said().split(separator: "\n").first { $0.contains("the disk is full") } ?? ""
+      #expect(line.hasPrefix("FlightDelays: the embedded broker: cannot write \(mount.path)"), "\(line)")
+      try Scratch.files.removeFile(ballast)
+      let ended = finish(job)
+      watch.disarm()
+      let lines = try said().split(separator: "\n")
+      #expect(ended.exit == .code(0), "\(ended.report) \(lines)")
+      #expect(lines.count { $0.contains("the disk is full") } < 20, "\(lines)")
+      #expect(try Scratch.lines(under: scratch.path + "/out", prefix: "flights-").count == 27_004)
+      let rows = ended.text.split(separator: "\n").map { $0.split(separator: " ").prefix(3).joined(separator: " ") }
+      #expect(rows.contains("all 27004 521"), "\(ended.report)")
     }
 
     @Test func anUnreachableBroker() throws {
