@@ -6,10 +6,9 @@ import SystemInterfaces
 /// Writes each batch into a folder of its own, `PREFIX-TIME[.SUFFIX]`, one part file a partition and `_SUCCESS` when all
 /// are there; the names are Spark's.
 ///
-/// A task writes an attempt file under a name that nobody reads; the commit renames those that count. Where a folder of
-/// the name exists, the batch gets `PREFIX-TIME-2[.SUFFIX]` and so on: times of a run that worked through a backlog lie
-/// in the future, and a later run that reaches them must not replace what was committed. Batches without records make no
-/// folder.
+/// A task writes an attempt file under a name that nobody reads, and syncs it; the commit renames those that count. What
+/// is there is never replaced: a batch that runs again after a crash gets a folder with another ending, `-2`, `-3` …, since
+/// it may hold other offsets than the run before. Batches without records make no folder.
 ///
 /// Sendable: its properties are constant.
 public final class TextFileSink: Sink {
@@ -53,16 +52,17 @@ public final class TextFileSink: Sink {
       .atLeastOnce, reason: "offsets are committed after the files; a batch repeated after a crash gets a folder again")
   }
 
-  /// A folder for a batch that nobody has yet.
+  /// The folder of a batch, where no earlier run has left one of that time.
+  public func folder(of batch: BatchIdentity) -> String { folder(of: batch, run: 1) }
+
+  private func folder(of batch: BatchIdentity, run: Int) -> String {
+    "\(parent)/\(stem)-\(batch.time.milliseconds)\(run > 1 ? "-\(run)" : "")\(ending)"
+  }
+
   private func freeFolder(for batch: BatchIdentity) throws(FileError) -> String {
-    let start = "\(parent)/\(stem)-\(batch.time.milliseconds)"
-    var folder = start + ending
-    var number = 1
-    while try files.attributes(folder) != nil {
-      number += 1
-      folder = "\(start)-\(number)\(ending)"
-    }
-    return folder
+    var run = 1
+    while try files.attributes(folder(of: batch, run: run)) != nil { run += 1 }
+    return folder(of: batch, run: run)
   }
 
   public func lastCommitted(then: @escaping @Sendable (Result<BatchNumber?, any Error>) -> Void) { then(.success(nil)) }
@@ -86,7 +86,7 @@ public final class TextFileSink: Sink {
 
   private struct Prepared: PreparedOutput {
     var batch: BatchIdentity
-    /// Chosen once, so that a commit that is called again goes on where it was.
+    /// Nobody else's: chosen once, so that a commit that is tried again goes on where it stopped.
     var folder: String
     var parts: [AttemptFile.Written]
   }
@@ -95,10 +95,9 @@ public final class TextFileSink: Sink {
     _ batch: BatchIdentity, _ outputs: [TaskOutput],
     then: @escaping @Sendable (Result<any PreparedOutput, any Error>) -> Void
   ) {
+    let parts = outputs.compactMap { $0.payload as? AttemptFile.Written }
     do throws(FileError) {
-      let parts = outputs.compactMap { $0.payload as? AttemptFile.Written }
-      let folder = parts.isEmpty ? "" : try freeFolder(for: batch)
-      then(.success(Prepared(batch: batch, folder: folder, parts: parts)))
+      then(.success(Prepared(batch: batch, folder: try freeFolder(for: batch), parts: parts)))
     } catch {
       then(.failure(error))
     }
@@ -111,8 +110,7 @@ public final class TextFileSink: Sink {
       try files.createDirectories(folder)
       for part in prepared.parts {
         let digits = String(part.partition)
-        let number = String(repeating: "0", count: max(0, 5 - digits.count)) + digits
-        let final = "\(folder)/part-\(number)"
+        let final = "\(folder)/part-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits
         // Called again after a failure, some are in place already.
         if try files.attributes(part.path) != nil {
           try files.rename(part.path, to: final)
@@ -121,6 +119,8 @@ public final class TextFileSink: Sink {
         }
       }
       _ = try files.open("\(folder)/_SUCCESS", .create)
+      try files.syncDirectory(folder)
+      try files.syncDirectory(parent)
       then(nil)
     } catch {
       then(error)
@@ -181,9 +181,10 @@ struct AttemptFile: ~Copyable {
     buffer.removeAll()
   }
 
-  /// Writes what is left.
+  /// Writes what is left and syncs it: offsets are committed only after output that a power loss spares.
   consuming func finish() throws(FileError) -> TaskOutput {
     try flush()
+    try file.sync()
     return TaskOutput(records: records, bytes: Int(written), payload: Written(path: path, partition: partition))
   }
 }

@@ -52,6 +52,8 @@ public final class EpollLoop: Loop, @unchecked Sendable {
   /// By descriptor; the number tells a new owner of a descriptor from the old one, whose events may still be listed.
   private var watched: [Int32: (number: UInt64, who: any Pollable)] = [:]
   private var watchNumber: UInt64 = 0
+  /// False once the loop was stopped from its own thread.
+  private var firesTimers = true
   private var unflushed: [StreamSocket] = []
   /// Space for gathering small parts into one write.
   let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
@@ -105,6 +107,8 @@ public final class EpollLoop: Loop, @unchecked Sendable {
   }
 
   public func stop() {
+    // A timer of this very round may be due already.
+    if isCurrent { firesTimers = false }
     let mustWake = inbox.withLock { inbox in
       if inbox.isStopped { return false }
       inbox.isStopped = true
@@ -159,7 +163,7 @@ public final class EpollLoop: Loop, @unchecked Sendable {
       let work = ready[readyNext]
       readyNext += 1
       work()
-    } else if let work = timers.popDue(at: roundTime) {
+    } else if firesTimers, let work = timers.popDue(at: roundTime) {
       work()
     } else if eventNext < eventCount {
       let event = events[eventNext]

@@ -93,7 +93,7 @@ struct JobProgram: Sendable {
       batchInterval: try configuration.duration("sluice.streaming.batchInterval") ?? .seconds(1),
       environment: StreamingEnvironment(
         world: world, loop: life.loop, scheduler: scheduler, jobName: jobName,
-        checkpointDirectory: configuration.text("sluice.streaming.checkpoint"),
+        checkpointDirectory: configuration.text("sluice.streaming.checkpoint") ?? state.checkpoint(of: jobName),
         availableNow: try configuration.bool("sluice.streaming.availableNow"), settings: settings,
         print: { TextOutput.standard.write($0) },
         log: { TextOutput.error.write("\(programName): \($0)\n") }))

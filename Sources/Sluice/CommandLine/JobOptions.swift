@@ -11,7 +11,8 @@ public enum JobOptions {
     .value(
       "batch-interval", "TIME", "time between batches", format: .duration, setting: "sluice.streaming.batchInterval"),
     .value(
-      "checkpoint", "DIR", "folder for what a restart needs", aliases: ["checkpoint-dir"],
+      "checkpoint", "DIR", "folder for what a restart needs (default: $XDG_STATE_HOME/sluice/checkpoints/NAME)",
+      aliases: ["checkpoint-dir"],
       setting: "sluice.streaming.checkpoint"),
     .flag(
       "available-now", "work through what the topics hold at start, in batches, then stop",
