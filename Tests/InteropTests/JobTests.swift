@@ -1,5 +1,4 @@
 import Codecs
-import Dispatch
 import Groundwork
 import KafkaProtocol
 import LinuxSystem
@@ -111,10 +110,8 @@ extension InteropTests {
         availableNow: false)
       let watch = Watchdog(job, 60)
       defer { watch.disarm() }
-      let deadline = ContinuousClock.now + .seconds(30)
-      let tick = DispatchSemaphore(value: 0)
-      while try Scratch.lines(under: folder, prefix: "records-").count < 300, ContinuousClock.now < deadline {
-        _ = tick.wait(timeout: .now() + .milliseconds(20))
+      try waitUntil("300 lines are written") {
+        try Scratch.lines(under: folder, prefix: "records-").count >= 300 || job.exitNow != nil
       }
       job.send(.kill)
       let killed = finish(job)

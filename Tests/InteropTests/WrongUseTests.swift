@@ -1,4 +1,3 @@
-import Dispatch
 import Groundwork
 import KafkaProtocol
 import LinuxSystem
@@ -88,9 +87,8 @@ extension InteropTests {
         environment: scratch.environment, output: .pipe, error: .file(errors))
       let watch = Watchdog(job, 60)
       func said() throws -> String { String(try Scratch.files.contents(of: errors)) }
-      let tick = DispatchSemaphore(value: 0)
-      while try !said().contains("the disk is full"), job.exitNow == nil {
-        _ = tick.wait(timeout: .now() + .milliseconds(20))
+      try waitUntil("the job says that the disk is full") {
+        try said().contains("the disk is full") || job.exitNow != nil
       }
       let line = try said().split(separator: "\n").first { $0.contains("the disk is full") } ?? ""
       #expect(line.hasPrefix("FlightDelays: the embedded broker: cannot write \(mount.path)"), "\(line)")
@@ -136,9 +134,8 @@ extension InteropTests {
       }
       // It holds its lock as soon as the lock's file names it.
       let lock = scratch.path + "/state/sluice/jobs/twin.lock"
-      let deadline = ContinuousClock.now + .seconds(30)
-      while ContinuousClock.now < deadline, first.exitNow == nil {
-        if let text = try? Scratch.files.contents(of: lock), text.contains("pid \(first.pid)" as Bytes) { break }
+      try waitUntil("the first job holds its lock") {
+        (try? Scratch.files.contents(of: lock))?.contains("pid \(first.pid)" as Bytes) == true || first.exitNow != nil
       }
       let second = try run(Program.path("KafkaToFiles"), arguments, environment: scratch.environment)
       #expect(second.exit == .code(1), "\(second.report)")

@@ -73,6 +73,16 @@ func finish(_ child: ChildProcess, input: Bytes? = nil, within limit: Int = 60) 
   return Finished(exit: exit, output: output, error: String(error))
 }
 
+/// Looks again and again until something has come about that no event tells of.
+func waitUntil(_ what: String, within seconds: Int = 30, _ isSo: () throws -> Bool) throws {
+  let deadline = ContinuousClock.now + .seconds(seconds)
+  let tick = DispatchSemaphore(value: 0)
+  while try !isSo() {
+    if ContinuousClock.now > deadline { throw SetupFailure("waited \(seconds) s in vain until \(what)") }
+    _ = tick.wait(timeout: .now() + .milliseconds(5))
+  }
+}
+
 /// Kills a process that has not ended when its time is up.
 final class Watchdog: Sendable {
   private let item: @Sendable () -> Void

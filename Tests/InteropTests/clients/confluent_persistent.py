@@ -15,7 +15,7 @@ producer = Producer({
     "compression.type": "zstd", "delivery.timeout.ms": 120000, "reconnect.backoff.ms": 50,
     "reconnect.backoff.max.ms": 200, "retry.backoff.ms": 50, "retry.backoff.max.ms": 200,
     "error_cb": lambda error: fatal.append(str(error)) if error.fatal() else None})
-acknowledged = open(path, "w")
+acknowledged = open(path, "w", buffering=1)
 failed = []
 
 
