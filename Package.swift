@@ -85,7 +85,7 @@ let package = Package(
 
     // jobs: public API only.
     job("WordCount"),
-    job("FlightDelays", exclude: ["data"]),
+    job("FlightDelays", exclude: ["data", "demo.svg"]),
     job("KafkaToFiles"),
 
     // Benchmarks
