@@ -81,7 +81,7 @@ final class PersistentProducer: @unchecked Sendable {
     var failures: [String] = []
   }
 
-  private static let outstandingMax = 200
+  private static let outstandingMax = 40
   private let client: LiveClient
   private let topic: String
   private var producer: Producer?

@@ -141,7 +141,10 @@ extension InteropTests {
       #expect(second.exit == .code(1), "\(second.report)")
       #expect(second.error.contains("a job named twin runs already"), "\(second.report)")
       #expect(second.error.contains("pid \(first.pid)"), "\(second.report)")
-      // The first is not disturbed, and ends in order when asked.
+      // The first is not disturbed, and ends in order when asked, once it is at work.
+      try waitUntil("the first job has written") {
+        try Scratch.lines(under: scratch.path + "/out", prefix: "records-").count == 2000 || first.exitNow != nil
+      }
       first.send(.terminate)
       let ended = finish(first)
       #expect(ended.exit == .code(143), "\(ended.report)")
