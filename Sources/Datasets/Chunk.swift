@@ -21,8 +21,10 @@ public struct Chunk<Element>: ~Copyable {
     base.deallocate()
   }
 
+  /// Elements in the chunk.
   @inlinable public var count: Int { used }
 
+  /// Adds an element at the end; amortised O(1).
   @inlinable public mutating func append(_ element: consuming Element) {
     if count == capacity { grow() }
     (base + count).initialize(to: element)

@@ -38,6 +38,7 @@ public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
     slots.deallocate()
   }
 
+  /// Entries in the table.
   @inlinable public var count: Int { used }
 
   @inlinable static func hash(_ key: Key) -> UInt64 { UInt64(bitPattern: Int64(key._rawHashValue(seed: 0))) }
@@ -150,11 +151,13 @@ public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
     for index in 0..<count { insertSlot(OrderedTable.hash(entries[index].0), index: index) }
   }
 
+  /// The key of the entry with this number.
   @inlinable public func key(at index: Int) -> Key {
     precondition(index >= 0 && index < count)
     return entries[index].0
   }
 
+  /// The value of the entry with this number.
   @inlinable public subscript(index: Int) -> Value {
     get {
       precondition(index >= 0 && index < count)

@@ -2,6 +2,7 @@ import Groundwork
 
 /// Decides the partition of a key.
 public struct Partitioner<Key>: Sendable {
+  /// How many partitions there are.
   public let partitionCount: Int
   /// Gives a partition in 0 ..< partitionCount.
   public let partition: @Sendable (Key) -> Int
@@ -32,6 +33,7 @@ public enum HashPlacement {
   /// The seed of partitioning; tables use another, so that the keys of one partition do not crowd one part of a table.
   @inlinable public static var seed: Int { 0x5EED }
 
+  /// The partition of a hash among `count`.
   @inlinable public static func partition(_ hash: UInt64, _ count: Int) -> Int {
     Int(truncatingIfNeeded: hash.multipliedFullWidth(by: UInt64(truncatingIfNeeded: count)).high)
   }

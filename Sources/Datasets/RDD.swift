@@ -7,6 +7,7 @@ import Synchronization
 /// `label` and `partitioning` are set while the dataset is defined, before any task sees it, and the lineage is taken
 /// apart by the last owner.
 public class AnyRDD: @unchecked Sendable {
+  /// Where the dataset lives.
   public let context: SluiceContext
   /// How many partitions there are.
   public let partitionCount: Int
@@ -101,6 +102,7 @@ public enum Dependency: Sendable {
 /// Defining one does nothing; an action or an output operation computes it.
 public final class RDD<Element>: AnyRDD, @unchecked Sendable {
   // Sendable: the computation is a @Sendable function, constant until the dataset's last owner takes it apart.
+  /// Takes a chunk of elements, which are lent for the call.
   public typealias Emit = (UnsafeBufferPointer<Element>) throws -> Void
   /// Computes one partition, handing over its chunks in order; what is lent to `emit` is valid during that call.
   public typealias Compute = @Sendable (_ partition: Int, _ task: TaskContext, _ emit: Emit) throws -> Void

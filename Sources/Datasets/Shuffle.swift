@@ -5,7 +5,9 @@ import Synchronization
 ///
 /// Sendable: its properties are constant, and the output guards itself.
 public final class ShuffleDependency: Sendable {
+  /// The dataset whose elements change partitions.
   public let parent: AnyRDD
+  /// Partitions they change to.
   public let reducePartitions: Int
   /// What the map tasks wrote. It lives as long as a dataset that can read it, and no longer: nothing has to clean up.
   public let output: ShuffleOutput
@@ -27,6 +29,7 @@ public final class ShuffleDependency: Sendable {
 ///
 /// Sendable: a block is filled by the task that makes it and only read once it was handed over.
 open class ShuffleBlock: @unchecked Sendable {
+  /// Elements in the block.
   public let count: Int
   public init(count: Int) { self.count = count }
 }
@@ -35,6 +38,7 @@ open class ShuffleBlock: @unchecked Sendable {
 ///
 /// Sendable: constant, see ShuffleBlock.
 public final class ArrayBlock<Element>: ShuffleBlock, @unchecked Sendable {
+  /// The elements, in the order in which the map task gave them.
   public let elements: ContiguousArray<Element>
   @inlinable public init(_ elements: ContiguousArray<Element>) {
     self.elements = elements

@@ -2,7 +2,9 @@ import Groundwork
 
 /// What a task of an output operation hands over: encoded results, never effects that others can see.
 public struct TaskOutput: Sendable {
+  /// Records in the output.
   public var records: Int
+  /// Bytes of the output, encoded.
   public var bytes: Int
   /// What the sink knows how to commit: encoded record batches, the path of an attempt file.
   public var payload: any Sendable
@@ -50,6 +52,7 @@ public protocol PreparedOutput: Sendable {
 
 /// What is promised for an output, with the reason: printed when the job starts.
 public struct OutputGuarantee: Sendable, Equatable {
+  /// How often a record of the input shows in the output after failures.
   public enum Level: String, Sendable, Comparable {
     case atMostOnce = "at-most-once"
     case atLeastOnce = "at-least-once"
@@ -63,7 +66,9 @@ public struct OutputGuarantee: Sendable, Equatable {
     }
     public static func < (a: Level, b: Level) -> Bool { a.rank < b.rank }
   }
+  /// What is promised.
   public var level: Level
+  /// Why it is this and not more, in words for the one who runs the job.
   public var reason: String
   public init(_ level: Level, reason: String) {
     self.level = level

@@ -4,6 +4,7 @@ import Groundwork
 ///
 /// Sendable: its properties are constant.
 public final class SluiceContext: Sendable {
+  /// Runs the jobs of actions.
   public let runner: any JobRunner
   /// The number of partitions that shuffles use where none is given.
   public let defaultParallelism: Int

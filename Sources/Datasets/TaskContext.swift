@@ -20,6 +20,7 @@ public final class TaskContext {
   public private(set) var counters: [String: Int64] = [:]
   /// Records read from the source, and written by the output.
   public var recordsRead = 0
+  /// Records handed to the output.
   public var recordsWritten = 0
 
   /// - Parameter seed: what the stage's random numbers are drawn from, beside the batch and the partition: the same in
@@ -46,7 +47,9 @@ public final class TaskContext {
 
 /// A batch's number, its identity, and its time.
 public struct BatchIdentity: Hashable, Sendable {
+  /// What identifies the batch.
   public var number: BatchNumber
+  /// Aligned to the interval, and greater than that of the batch before.
   public var time: Timestamp
   public init(number: BatchNumber, time: Timestamp) {
     self.number = number
@@ -79,7 +82,9 @@ public protocol FetchableInput: Sendable {
   func fetch(then: @escaping @Sendable ((any Error)?) -> Void)
 }
 
+/// Thrown by a task whose input is not in memory.
 public struct InputMissing: Error, Sendable {
+  /// What to fetch before the task is run again.
   public var input: any FetchableInput
   public init(_ input: any FetchableInput) { self.input = input }
 }

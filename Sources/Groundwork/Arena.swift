@@ -10,6 +10,7 @@ public final class Arena: @unchecked Sendable {
   /// Readable bytes that follow every arena's capacity.
   @inlinable public static var slack: Int { 16 }
 
+  /// The first byte.
   public let base: UnsafeMutableRawPointer
   /// Usable bytes.
   public let capacity: Int

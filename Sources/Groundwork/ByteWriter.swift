@@ -19,6 +19,7 @@ public struct ByteWriter: ~Copyable {
 
   deinit { sluice_free(base) }
 
+  /// Makes room for `more` bytes.
   @inlinable public mutating func reserve(_ more: Int) {
     if capacity &- count < more { grow(more) }
   }
@@ -35,6 +36,7 @@ public struct ByteWriter: ~Copyable {
   @inlinable public var room: Int { capacity &- written }
   @inlinable public mutating func advance(_ more: Int) { written &+= more }
 
+  /// One byte.
   @inlinable public mutating func append(_ byte: UInt8) {
     reserve(1)
     (base + count).storeBytes(of: byte, as: UInt8.self)
@@ -48,6 +50,7 @@ public struct ByteWriter: ~Copyable {
     advance(MemoryLayout<I>.size)
   }
 
+  /// A copy of the bytes.
   @inlinable public mutating func append(_ bytes: UnsafeRawBufferPointer) {
     guard let from = bytes.baseAddress, bytes.count > 0 else { return }
     reserve(bytes.count)
@@ -55,10 +58,12 @@ public struct ByteWriter: ~Copyable {
     advance(bytes.count)
   }
 
+  /// A copy of the bytes.
   @inlinable public mutating func append(_ bytes: Bytes) {
     bytes.withUnsafeBytes { append($0) }
   }
 
+  /// The UTF-8 form of a text.
   public mutating func append(_ text: String) {
     var text = text
     text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
@@ -95,6 +100,7 @@ public struct ByteWriter: ~Copyable {
     written = newCount
   }
 
+  /// Forgets everything written; the memory is kept.
   @inlinable public mutating func removeAll() { written = 0 }
 
   /// Calls `body` with what was written so far.

@@ -8,6 +8,7 @@ extension Bytes {
     }
   }
 
+  /// Whether the bytes begin with `part`. An empty part fits.
   @inlinable public func hasPrefix(_ part: Bytes) -> Bool {
     part.count <= count
       && withUnsafeBytes { whole in
@@ -15,6 +16,7 @@ extension Bytes {
       }
   }
 
+  /// Whether the bytes end with `part`. An empty part fits.
   @inlinable public func hasSuffix(_ part: Bytes) -> Bool {
     part.count <= count
       && withUnsafeBytes { whole in
@@ -61,6 +63,7 @@ extension Bytes {
     position = 0
   }
 
+  /// The next piece, nil after the last.
   @inlinable public mutating func next() -> Bytes? {
     guard whole.owner != nil else { return nextOfInline() }
     // Addresses instead of slices of `whole`: a slice would retain and release its arena for each piece, though most

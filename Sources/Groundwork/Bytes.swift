@@ -46,11 +46,13 @@ import CPrimitives
     self = text.withUTF8 { Bytes(copying: UnsafeRawBufferPointer($0)) }
   }
 
+  /// The UTF-8 form of a part of a text.
   public init(_ text: Substring) {
     var text = text
     self = text.withUTF8 { Bytes(copying: UnsafeRawBufferPointer($0)) }
   }
 
+  /// A copy of the bytes of a sequence. O(n).
   public init(_ bytes: some Sequence<UInt8>) {
     let array = ContiguousArray(bytes)
     self = array.withUnsafeBytes { Bytes(copying: $0) }
@@ -121,6 +123,7 @@ extension Bytes: RandomAccessCollection {
   @inlinable public var startIndex: Int { 0 }
   @inlinable public var endIndex: Int { count }
 
+  /// The byte at a position, counted from 0. O(1).
   @inlinable public subscript(position: Int) -> UInt8 {
     precondition(position >= 0 && position < count, "index outside the bytes")
     if owner != nil { return address.load(fromByteOffset: position, as: UInt8.self) }

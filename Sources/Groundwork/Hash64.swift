@@ -10,6 +10,7 @@ public enum Hash64 {
   @usableFromInline static let second: UInt64 = 0xD6E8_FEB8_6659_FD93
   @usableFromInline static let third: UInt64 = 0xA076_1D64_78BD_642F
 
+  /// The two halves of the 128-bit product, xored.
   @inlinable public static func fold(_ a: UInt64, _ b: UInt64) -> UInt64 {
     let product = a.multipliedFullWidth(by: b)
     return product.high ^ product.low

@@ -22,7 +22,9 @@ public struct PartitionIndex: Hashable, Comparable, Sendable, ExpressibleByInteg
 
 /// One partition of one topic.
 public struct TopicPartition: Hashable, Comparable, Sendable, CustomStringConvertible {
+  /// The topic's name.
   public var topic: String
+  /// The partition's number.
   public var partition: PartitionIndex
   public init(_ topic: String, _ partition: PartitionIndex) {
     self.topic = topic
@@ -39,8 +41,11 @@ public struct TopicPartition: Hashable, Comparable, Sendable, CustomStringConver
 ///
 /// It counts offsets, never records: compaction and transaction markers leave gaps.
 public struct OffsetRange: Hashable, Sendable, CustomStringConvertible {
+  /// Where the offsets count.
   public var topicPartition: TopicPartition
+  /// The first offset of the range.
   public var from: Offset
+  /// The offset after the last.
   public var until: Offset
   public init(_ topicPartition: TopicPartition, from: Offset, until: Offset) {
     self.topicPartition = topicPartition
@@ -49,6 +54,7 @@ public struct OffsetRange: Hashable, Sendable, CustomStringConvertible {
   }
   public var topic: String { topicPartition.topic }
   public var partition: PartitionIndex { topicPartition.partition }
+  /// Whether the range holds no offset.
   public var isEmpty: Bool { until <= from }
   public var description: String { "\(topicPartition)[\(from),\(until))" }
 }

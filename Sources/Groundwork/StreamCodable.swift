@@ -11,6 +11,7 @@ public protocol StreamCodable: Sendable {
 
 /// Why bytes are not the value they were taken for.
 public struct StreamDecodingError: Error, CustomStringConvertible, Sendable {
+  /// What was found instead.
   public var reason: String
   /// Byte position within the value's encoding.
   public var position: Int
@@ -19,13 +20,16 @@ public struct StreamDecodingError: Error, CustomStringConvertible, Sendable {
 
 /// A cursor over the encoding of StreamCodable values.
 public struct StreamReader: Sendable {
+  /// The encoding.
   public let bytes: Bytes
   public private(set) var position = 0
 
   public init(_ bytes: Bytes) { self.bytes = bytes }
 
+  /// Bytes not yet read.
   public var remaining: Int { bytes.count - position }
 
+  /// The next `count` bytes.
   public mutating func read(_ count: Int) throws(StreamDecodingError) -> Bytes {
     guard count >= 0, count <= remaining else {
       throw StreamDecodingError(reason: "\(count) bytes wanted, \(remaining) left", position: position)
@@ -34,8 +38,10 @@ public struct StreamReader: Sendable {
     return bytes[position..<position + count]
   }
 
+  /// The next byte.
   public mutating func readByte() throws(StreamDecodingError) -> UInt8 { try read(1)[0] }
 
+  /// An unsigned LEB128 of at most ten bytes.
   public mutating func readUnsigned() throws(StreamDecodingError) -> UInt64 {
     var value: UInt64 = 0
     for shift in stride(from: UInt64(0), to: 64, by: 7) {
@@ -49,6 +55,7 @@ public struct StreamReader: Sendable {
     throw StreamDecodingError(reason: "a varint of more than 64 bits", position: position)
   }
 
+  /// A count of bytes or elements, no larger than what remains could hold.
   public mutating func readCount() throws(StreamDecodingError) -> Int {
     let value = try readUnsigned()
     guard value <= UInt64(remaining) else {
@@ -57,6 +64,7 @@ public struct StreamReader: Sendable {
     return Int(value)
   }
 
+  /// An error at the present position.
   public func fail(_ reason: String) -> StreamDecodingError { StreamDecodingError(reason: reason, position: position) }
 }
 

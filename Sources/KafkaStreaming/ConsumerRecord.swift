@@ -5,12 +5,15 @@ import KafkaProtocol
 ///
 /// Key and value are slices of the decompressed batch; a record is safe to keep, at the price of keeping that batch.
 public struct ConsumerRecord: Sendable {
+  /// The topic it was read from.
   public let topic: String
+  /// The partition it was read from.
   public let partition: PartitionIndex
   /// nil where the key is null.
   public let key: Bytes?
   /// Empty where the value is null; see `isTombstone`.
   public let value: Bytes
+  /// Its offset in the partition.
   public let offset: Offset
   /// Create time or log-append time, as the topic has it.
   public let timestamp: Timestamp

@@ -7,6 +7,7 @@ public struct ProducerRecord: Sendable {
   public var key: Bytes?
   /// nil for a tombstone.
   public var value: Bytes?
+  /// In this order; keys may repeat.
   public var headers: [RecordHeader]
   /// nil: by the key's hash as the Java client has it (murmur2), without a key in turn.
   public var partition: PartitionIndex?

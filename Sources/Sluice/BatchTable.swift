@@ -8,6 +8,7 @@ public final class BatchTable: StreamingListener {
     ("batch", 7), ("records", 9), ("processing", 12), ("delay", 10), ("lag", 9),
   ]
 
+  /// Writes to where the context's `print` goes.
   public init(_ context: StreamingContext) { self.context = context }
 
   public func onStreamingStarted(_ time: Timestamp) {

@@ -5,6 +5,7 @@ import Groundwork
 ///
 /// Sendable: a stream is defined before its context starts; afterwards only the driver's loop touches it.
 public class AnyDStream: @unchecked Sendable {
+  /// Where the stream was defined.
   public let context: StreamingContext
   /// The streams this one is computed from.
   public let parents: [AnyDStream]

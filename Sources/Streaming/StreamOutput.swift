@@ -15,7 +15,9 @@ package struct StreamOutput: Sendable {
 
 /// The dataset of one batch for a sink, and how a partition becomes output.
 public struct SinkJob: Sendable {
+  /// Whose partitions are computed.
   public var dataset: AnyRDD
+  /// Computes a partition and gives what the sink takes.
   public var task: @Sendable (_ partition: Int, _ task: TaskContext) throws -> TaskOutput
   public init(
     dataset: AnyRDD, task: @escaping @Sendable (_ partition: Int, _ task: TaskContext) throws -> TaskOutput

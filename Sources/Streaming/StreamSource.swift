@@ -18,6 +18,7 @@ public struct SourcePlan: Sendable, Equatable {
     self.bytes = bytes
     self.limitReason = limitReason
   }
+  /// Whether the batch gets nothing.
   public var isEmpty: Bool { records == 0 && ranges.allSatisfy(\.isEmpty) }
 }
 
@@ -72,6 +73,7 @@ public struct SourceEnvironment: Sendable {
 
 /// One batch while its datasets are built.
 public struct BatchFrame: Sendable {
+  /// The batch's number and time.
   public var identity: BatchIdentity
   /// The time of the batch before; nil in a first run's first batch.
   public var previousTime: Timestamp?
@@ -82,6 +84,8 @@ public struct BatchFrame: Sendable {
     self.previousTime = previousTime
     self.plans = plans
   }
+  /// The batch's number.
   public var number: BatchNumber { identity.number }
+  /// The batch's time.
   public var time: Timestamp { identity.time }
 }

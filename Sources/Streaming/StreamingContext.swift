@@ -5,9 +5,11 @@ import SystemInterfaces
 
 /// What a streaming context gets from the one who runs it: the seams, the scheduler, and where text goes.
 public struct StreamingEnvironment: Sendable {
+  /// The seams.
   public var world: World
   /// The driver's loop: planning, scheduling and committing happen there.
   public var loop: any Loop
+  /// Runs the jobs of batches and actions; lives on `loop`.
   public var scheduler: DAGScheduler
   /// The job's name; its consumer group and its checkpoint carry it.
   public var jobName: String
@@ -48,6 +50,7 @@ public final class StreamingContext: @unchecked Sendable {
   public let sluice: SluiceContext
   /// How much time one batch covers.
   public let batchInterval: Duration
+  /// What the one who runs the job gave.
   public let environment: StreamingEnvironment
 
   /// An operator of the graph.

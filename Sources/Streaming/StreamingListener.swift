@@ -2,11 +2,17 @@ import Groundwork
 
 /// Hears of batches, in order, on the driver's loop: keep it short. Names and events are Spark's.
 public protocol StreamingListener: Sendable {
+  /// Sources are ready; the first batch is yet to come.
   func onStreamingStarted(_ time: Timestamp)
+  /// A batch was planned.
   func onBatchSubmitted(_ batch: BatchInfo)
+  /// Its output operations begin.
   func onBatchStarted(_ batch: BatchInfo)
+  /// One of them begins.
   func onOutputOperationStarted(_ operation: OutputOperationInfo, of batch: BatchNumber)
+  /// One of them was computed, or has failed.
   func onOutputOperationCompleted(_ operation: OutputOperationInfo, of batch: BatchNumber)
+  /// The batch is committed, or has failed: see `failureReason`.
   func onBatchCompleted(_ batch: BatchInfo)
 }
 
@@ -21,14 +27,19 @@ extension StreamingListener {
 
 /// One batch, as far as it has come.
 public struct BatchInfo: Sendable {
+  /// What identifies the batch.
   public var number: BatchNumber
+  /// The batch's time.
   public var batchTime: Timestamp
   /// What each source gave, by the source's name, in the order of definition.
   public var inputs: [(source: String, plan: SourcePlan)]
   /// When the batch was due; scheduling delay counts from here.
   public var submissionTime: Instant
+  /// When its first output operation began.
   public var processingStartTime: Instant?
+  /// When its commit was done.
   public var processingEndTime: Instant?
+  /// Those that have begun, in the order of definition.
   public var outputOperations: [OutputOperationInfo] = []
   /// What the tasks counted by name, such as malformed records, over all output operations.
   public var counters: [String: Int64] = [:]
@@ -36,6 +47,7 @@ public struct BatchInfo: Sendable {
   public var skippedTicks: Int
   /// Records that could be read and are in no batch yet, when the batch was planned.
   public var lag: Int64
+  /// Why it failed; nil where it did not.
   public var failureReason: String?
 
   /// Records of the batch's input.
@@ -46,15 +58,22 @@ public struct BatchInfo: Sendable {
   public var processingDelay: Duration? {
     processingStartTime.flatMap { start in processingEndTime.map { $0 - start } }
   }
+  /// From when the batch was due until it was committed.
   public var totalDelay: Duration? { processingEndTime.map { $0 - submissionTime } }
 }
 
+/// One output operation of a batch, as far as it has come.
 public struct OutputOperationInfo: Sendable {
   /// The number of the operation in the order of definition.
   public var id: Int
+  /// As derived or given: `saveToTopic-1`.
   public var name: String
+  /// When it began.
   public var startTime: Instant
+  /// When it was computed.
   public var endTime: Instant?
+  /// Records handed to the sink.
   public var recordsWritten = 0
+  /// Why it failed; nil where it did not.
   public var failureReason: String?
 }
