@@ -115,6 +115,23 @@ enum Disk {
     return codecs
   }
 
+  /// Whether a partition's batches are compressed as asked. librdkafka leaves a batch as it is where compression would
+  /// not make it smaller, and where its batches end is a matter of its threads: such a one counts too, others do not.
+  static func isCompressed(_ data: String, _ topic: String, with asked: CompressionCodec) throws -> Bool {
+    let workspace = CodecWorkspace()
+    var carriesCodec = false
+    for batch in try batches(data, topic, 0) {
+      if try batch.header.codec == asked {
+        carriesCodec = true
+        continue
+      }
+      guard try batch.header.codec == .none else { return false }
+      let content = batch.bytes[RecordBatchLayout.records..<batch.bytes.count]
+      guard try workspace.compress(content, with: asked).count >= content.count else { return false }
+    }
+    return carriesCodec
+  }
+
   /// Records with their offsets.
   static func records(_ data: String, _ topic: String, _ partition: Int = 0) throws -> [(
     offset: Offset, record: TestRecord
