@@ -44,9 +44,6 @@ public class AnyRDD: @unchecked Sendable {
   /// What an operator is taken to cost where nobody says it, in nanoseconds a partition.
   private static var operatorWeight: Int64 { 10_000 }
 
-  /// How a partition is computed where the element type does not matter: runs the computation and drops the elements.
-  package func run(_ partition: Int, _ task: TaskContext) throws { preconditionFailure("an abstract dataset") }
-
   /// The weight that the dataset was defined with, nil where it follows from the dependencies.
   func ownWeight(of partition: Int) -> Int64? { nil }
 
@@ -144,10 +141,6 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
     } else {
       try produce(partition, task, emit)
     }
-  }
-
-  package override func run(_ partition: Int, _ task: TaskContext) throws {
-    try compute(partition, task) { _ in }
   }
 
   override func ownWeight(of partition: Int) -> Int64? { weigh?(partition) }

@@ -6,10 +6,6 @@ public enum Hash64 {
   /// The version written beside everything that was partitioned by this hash.
   public static let version = 1
 
-  @usableFromInline static let first: UInt64 = 0x9E37_79B9_7F4A_7C15
-  @usableFromInline static let second: UInt64 = 0xD6E8_FEB8_6659_FD93
-  @usableFromInline static let third: UInt64 = 0xA076_1D64_78BD_642F
-
   /// The two halves of the 128-bit product, xored.
   @inlinable public static func fold(_ a: UInt64, _ b: UInt64) -> UInt64 {
     let product = a.multipliedFullWidth(by: b)

@@ -8,7 +8,7 @@ public struct CRC32C: Equatable, Sendable {
 
   public init() {}
 
-  /// Goes on over `bytes`. O(n), over 20 GB/s where the processor has the instruction.
+  /// Goes on over `bytes`. O(n), by the processor's instruction where it has one.
   public mutating func add(_ bytes: UnsafeRawBufferPointer) {
     guard let base = bytes.baseAddress else { return }
     value = sluice_crc32c(value, base, bytes.count)

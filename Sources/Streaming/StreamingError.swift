@@ -7,14 +7,12 @@ public enum StreamingError: DiagnosableError {
   /// A context that was started cannot be changed or started again.
   case alreadyStarted
   case noOutputOperation
-  case stoppedBeforeReady(String)
   case batchFailed(batch: BatchNumber, reason: String)
   case checkpoint(String)
 
   public var fault: Fault {
     switch self {
     case .invalidDefinition, .alreadyStarted, .noOutputOperation, .checkpoint: .user
-    case .stoppedBeforeReady: .peer
     case .batchFailed: .machine
     }
   }
@@ -28,7 +26,6 @@ public enum StreamingError: DiagnosableError {
     case .noOutputOperation:
       "the job has no output operation, so nothing would be computed: add print(), foreachRDD, saveAsTextFiles or "
         + "saveToTopic"
-    case .stoppedBeforeReady(let reason): "the job could not start: \(reason)"
     case .batchFailed(_, let reason): "the job stops: \(reason)"
     case .checkpoint(let text): text
     }

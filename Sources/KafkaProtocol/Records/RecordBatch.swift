@@ -31,7 +31,7 @@ public struct RecordBatch: Sendable {
     self.bytes = bytes
   }
 
-  /// Compares the stored checksum with that of the bytes. O(bytes), at about 20 GB/s.
+  /// Compares the stored checksum with that of the bytes. O(bytes).
   ///
   /// - Throws: `checksumMismatch`.
   public func verifyChecksum() throws(RecordBatchError) {
