@@ -26,6 +26,9 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.kafka.bootstrapServers", .text, nil, "brokers to begin with; the embedded one where none is given"),
     .init("sluice.kafka.maxRatePerPartition", .integer, nil, "most records a second and topic partition"),
     .init("sluice.kafka.startingOffsets", .text, "earliest", "where to begin without committed offsets, or latest"),
+    .init(
+      "sluice.kafka.isolationLevel", .text, "read_committed",
+      "hide records of open and aborted transactions, or read_uncommitted"),
     .init("sluice.broker.data", .text, nil, "data folder of the embedded broker"),
   ]
 
