@@ -18,6 +18,8 @@ public final class TaskContext {
   public private(set) var random: SeededRandom
   /// Counters that the task's code raises by name, such as `malformed`; they count once per successful task.
   public private(set) var counters: [String: Int64] = [:]
+  /// The largest values that the task's code saw, by name, such as event times; of all tasks of a batch the largest counts.
+  public private(set) var maxima: [String: Int64] = [:]
   /// Records read from the source, and written by the output.
   public var recordsRead = 0
   /// Records handed to the output.
@@ -43,6 +45,9 @@ public final class TaskContext {
   public func nextRandom() -> UInt64 { random.next() }
 
   public func count(_ name: String, _ amount: Int64 = 1) { counters[name, default: 0] += amount }
+
+  /// Raises the maximum of that name to `value`, where it is lower. Call it once a chunk, not once a record.
+  public func raise(_ name: String, to value: Int64) { maxima[name] = max(maxima[name] ?? value, value) }
 }
 
 /// A batch's number, its identity, and its time.

@@ -42,6 +42,8 @@ public final class DAGScheduler: @unchecked Sendable {
   /// The batch that actions belong to while an output operation runs on the loop; nil outside of a stream. On the loop
   /// only.
   public var batchOfActions: BatchIdentity?
+  /// What the jobs of actions did since this was last set; those of an output operation are added to its report.
+  var metricsOfActions = JobMetrics()
 
   /// - Parameters:
   ///   - attemptsMax: how often a task may fail before its job does; Spark's `spark.task.maxFailures`.

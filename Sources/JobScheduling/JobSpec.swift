@@ -66,6 +66,8 @@ public struct JobMetrics: Sendable {
   public var recordsWritten = 0
   /// Counters raised by `TaskContext.count`, by name.
   public var counters: [String: Int64] = [:]
+  /// Maxima raised by `TaskContext.raise`, by name.
+  public var maxima: [String: Int64] = [:]
   /// Time spent in successful tasks, added up, and in the longest.
   public var taskTime: Duration = .zero
   public var taskTimeMax: Duration = .zero
@@ -79,6 +81,7 @@ public struct JobMetrics: Sendable {
     recordsRead += summary.recordsRead
     recordsWritten += summary.recordsWritten
     if !summary.counters.isEmpty { counters.merge(summary.counters, uniquingKeysWith: &+) }
+    if !summary.maxima.isEmpty { maxima.merge(summary.maxima, uniquingKeysWith: max) }
     taskTime += summary.duration
     taskTimeMax = max(taskTimeMax, summary.duration)
   }
@@ -94,6 +97,7 @@ public struct JobMetrics: Sendable {
     recordsRead += other.recordsRead
     recordsWritten += other.recordsWritten
     counters.merge(other.counters, uniquingKeysWith: &+)
+    maxima.merge(other.maxima, uniquingKeysWith: max)
     taskTime += other.taskTime
     taskTimeMax = max(taskTimeMax, other.taskTimeMax)
     duration += other.duration

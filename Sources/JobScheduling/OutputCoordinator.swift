@@ -173,12 +173,16 @@ public final class BatchOutput: @unchecked Sendable {
     case .action(let body):
       let scheduler = coordinator.scheduler
       let outer = scheduler.batchOfActions
+      let outerMetrics = scheduler.metricsOfActions
       scheduler.batchOfActions = batch
+      scheduler.metricsOfActions = JobMetrics()
       let result = Result<[TaskOutput], any Error> {
         try body(batch)
         return []
       }
       scheduler.batchOfActions = outer
+      reports[index].metrics = scheduler.metricsOfActions
+      scheduler.metricsOfActions = outerMetrics
       computed(index, result)
     case .sink(let sink, let dataset, let work):
       let spec = JobSpec(dataset: dataset, batch: batch, operation: index, label: operation.name) { result in

@@ -30,7 +30,7 @@ public struct OutputReport: Sendable {
   /// Records and bytes handed to the sink: of the first successful attempt of each partition.
   public var records = 0
   public var bytes = 0
-  /// The job's metrics; those of an action's own jobs are not in here.
+  /// The job's metrics, or those of an action's jobs added up.
   public var metrics = JobMetrics()
 
   public init(name: String) { self.name = name }

@@ -28,6 +28,7 @@ struct TaskSummary: Sendable {
   var recordsRead: Int
   var recordsWritten: Int
   var counters: [String: Int64]
+  var maxima: [String: Int64]
   var duration: Duration
 }
 
@@ -79,7 +80,7 @@ final class Wave: @unchecked Sendable {
         product,
         TaskSummary(
           recordsRead: context.recordsRead, recordsWritten: context.recordsWritten, counters: context.counters,
-          duration: clock.now - start))
+          maxima: context.maxima, duration: clock.now - start))
     } catch let missing as InputMissing {
       return .inputMissing(missing.input)
     } catch is ShuffleOutputMissing {
