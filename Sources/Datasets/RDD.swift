@@ -11,6 +11,7 @@ public class AnyRDD: @unchecked Sendable {
   public let context: SluiceContext
   /// How many partitions there are.
   public let partitionCount: Int
+  /// The parents, in the order in which the operator takes them; empty for a dataset that reads from outside.
   public private(set) var dependencies: [Dependency]
   /// The operator that made it, for people: `map`, `reduceByKey`, `kafka`.
   public internal(set) var label: String

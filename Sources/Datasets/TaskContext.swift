@@ -44,6 +44,7 @@ public final class TaskContext {
   /// A random number that a replay of the batch draws again.
   public func nextRandom() -> UInt64 { random.next() }
 
+  /// Adds to the counter of that name, making it where there is none; only those of a task's successful attempt count.
   public func count(_ name: String, _ amount: Int64 = 1) { counters[name, default: 0] += amount }
 
   /// Raises the maximum of that name to `value`, where it is lower. Call it once a chunk, not once a record.
@@ -56,6 +57,7 @@ public struct BatchIdentity: Hashable, Sendable {
   public var number: BatchNumber
   /// Aligned to the interval, and greater than that of the batch before.
   public var time: Timestamp
+  /// Takes any number and time; number 0 for work outside of a stream.
   public init(number: BatchNumber, time: Timestamp) {
     self.number = number
     self.time = time
@@ -67,6 +69,7 @@ public struct BatchIdentity: Hashable, Sendable {
 /// Belongs to one executor; only the task that runs there touches it.
 public final class ExecutorLocals {
   private var objects: [ObjectIdentifier: AnyObject] = [:]
+  /// Keeps nothing yet.
   public init() {}
 
   /// The executor's object of this type, made at the first call.
@@ -91,5 +94,6 @@ public protocol FetchableInput: Sendable {
 public struct InputMissing: Error, Sendable {
   /// What to fetch before the task is run again.
   public var input: any FetchableInput
+  /// Names what to fetch.
   public init(_ input: any FetchableInput) { self.input = input }
 }

@@ -82,6 +82,7 @@ public final class DAGScheduler: @unchecked Sendable {
   /// The listener hears of what happens from now on.
   public func addListener(_ listener: any SchedulerListener) { onLoop { $0.listeners.append(listener) } }
 
+  /// The listener hears no more; nothing happens where it was never added. Callable from any thread. O(listeners).
   public func removeListener(_ listener: any SchedulerListener) {
     onLoop { $0.listeners.removeAll { $0 === listener } }
   }

@@ -40,6 +40,7 @@ public final class OutputCoordinator: Sendable {
 ///
 /// Sendable: all its state is touched on that loop only.
 public final class BatchOutput: @unchecked Sendable {
+  /// The batch whose output it is.
   public let batch: BatchIdentity
   /// Called when an operation begins to be computed, with its number in the order of definition.
   public var operationStarted: (@Sendable (_ index: Int) -> Void)?

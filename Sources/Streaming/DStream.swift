@@ -76,6 +76,7 @@ public final class DStream<Element>: AnyDStream, @unchecked Sendable {
     super.init(context, label: label, parents: parents)
   }
 
+  /// For a window the end of the one that is due with the batch; else as the stream's parents say.
   public override func time(_ frame: BatchFrame) -> Timestamp { windowEnd?(frame) ?? super.time(frame) }
 
   /// The dataset of the batch; the same object however often it is asked for. On the driver's loop.

@@ -38,6 +38,7 @@ public struct SourcePlan: Sendable, Equatable {
 public struct SourceLag: Sendable, Equatable {
   /// Records that can be read and are not in a batch yet, over all partitions (offsets, so gaps count).
   public var records: Int64
+  /// Behind by this many records.
   public init(records: Int64) { self.records = records }
 }
 
@@ -69,7 +70,9 @@ public protocol StreamSource: AnyObject, Sendable {
   func limitToPresent(then: @escaping @Sendable ((any Error)?) -> Void)
   /// After `limitToPresent`: whether everything up to there was planned.
   var isExhausted: Bool { get }
+  /// How far it is behind, by what it knows at this moment.
   var lag: SourceLag { get }
+  /// Ends reading and gives up connections; `then` is called once when that is done.
   func stop(then: @escaping @Sendable () -> Void)
 }
 
@@ -89,6 +92,7 @@ public struct SourceEnvironment: Sendable {
   public var dataArrived: @Sendable () -> Void
   /// A line for the operator of the job.
   public var log: @Sendable (String) -> Void
+  /// Made by the driver for its sources.
   public init(
     fail: @escaping @Sendable (any Error) -> Void, dataArrived: @escaping @Sendable () -> Void,
     log: @escaping @Sendable (String) -> Void
@@ -107,6 +111,7 @@ public struct BatchFrame: Sendable {
   public var previousTime: Timestamp?
   /// The plans, one a source, in the order of definition.
   public var plans: [SourcePlan]
+  /// Made by the driver for each batch, when all sources have planned.
   public init(identity: BatchIdentity, previousTime: Timestamp?, plans: [SourcePlan]) {
     self.identity = identity
     self.previousTime = previousTime

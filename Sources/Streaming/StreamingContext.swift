@@ -24,6 +24,8 @@ public struct StreamingEnvironment: Sendable {
   /// A line for the operator of the job.
   public var log: @Sendable (String) -> Void
 
+  /// Without the optional parts: no commit log, runs until stopped, all settings at their defaults, and text goes
+  /// nowhere.
   public init(
     world: World, loop: any Loop, scheduler: DAGScheduler, jobName: String, checkpointDirectory: String? = nil,
     availableNow: Bool = false, settings: [String: String] = [:],

@@ -17,11 +17,17 @@ public protocol StreamingListener: Sendable {
 }
 
 extension StreamingListener {
+  /// Does nothing.
   public func onStreamingStarted(_ time: Timestamp) {}
+  /// Does nothing.
   public func onBatchSubmitted(_ batch: BatchInfo) {}
+  /// Does nothing.
   public func onBatchStarted(_ batch: BatchInfo) {}
+  /// Does nothing.
   public func onOutputOperationStarted(_ operation: OutputOperationInfo, of batch: BatchNumber) {}
+  /// Does nothing.
   public func onOutputOperationCompleted(_ operation: OutputOperationInfo, of batch: BatchNumber) {}
+  /// Does nothing.
   public func onBatchCompleted(_ batch: BatchInfo) {}
 }
 

@@ -1,9 +1,15 @@
 /// A setting the engine knows.
 public struct ConfigurationKey: Sendable {
+  /// What a value must be; `master` is what `Master(text:)` reads, `integer` is 0 or more, `duration` longer than
+  /// nothing.
   public enum Kind: Sendable { case text, integer, number, boolean, duration, master }
+  /// The key: `sluice.streaming.batchInterval`.
   public var name: String
+  /// What a value must be.
   public var kind: Kind
+  /// What holds where nothing is set, as text; nil where that is left to whoever reads it.
   public var defaultValue: String?
+  /// One line that says what it does.
   public var help: String
 
   init(_ name: String, _ kind: Kind, _ defaultValue: String?, _ help: String) {
