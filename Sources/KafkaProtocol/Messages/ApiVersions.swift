@@ -47,7 +47,7 @@ public struct ApiVersionsResponse: KafkaResponse, TaggedFields {
   public var throttleTimeMilliseconds: Int32 = 0
   /// From version 3 on. Tagged.
   public var supportedFeatures: [SupportedFeatureKey] = []
-  /// From version 3 on. Tagged.
+  /// Grows with each change of the features switched on; -1: not known. From version 3 on. Tagged.
   public var finalizedFeaturesEpoch: Int64 = -1
   /// From version 3 on. Tagged.
   public var finalizedFeatures: [FinalizedFeatureKey] = []

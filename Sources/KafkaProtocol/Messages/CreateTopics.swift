@@ -115,7 +115,7 @@ public struct CreateTopicsResponse: KafkaResponse {
     public var errorCode: KafkaErrorCode = .none
     /// From version 1 on.
     public var errorMessage: String?
-    /// From version 5 on. Tagged.
+    /// Why `configs` is nil, where it may not be seen. From version 5 on. Tagged.
     public var topicConfigErrorCode: KafkaErrorCode = .none
     /// From version 5 on.
     public var numPartitions: Int32 = -1

@@ -104,7 +104,7 @@ public struct DescribeConfigsResponse: KafkaResponse {
       public var isDefault = false
       /// Whether its value is kept secret.
       public var isSensitive = false
-      /// From version 1 on.
+      /// Where the value was looked up, in order. From version 1 on.
       public var synonyms: [DescribeConfigsSynonym] = []
       /// Kafka's `ConfigType`: 1 boolean, 2 string, 3 int, 4 short, 5 long, 6 double, 7 list, 8 class, 9 password.
       /// From version 3 on.

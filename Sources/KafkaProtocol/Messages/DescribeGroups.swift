@@ -62,7 +62,7 @@ public struct DescribeGroupsResponse: KafkaResponse {
     public var protocolData = ""
     /// Empty where the group has none, or is not known.
     public var members: [DescribedGroupMember] = []
-    /// From version 3 on.
+    /// A bit field of Kafka's `AclOperation`; the least number: not asked for. From version 3 on.
     public var authorizedOperations: Int32 = -2147483648
 
     public init() {}
@@ -82,7 +82,7 @@ public struct DescribeGroupsResponse: KafkaResponse {
     /// One member of the group.
     public struct DescribedGroupMember: WireValue, Equatable {
       public var memberID = ""
-      /// From version 4 on.
+      /// The id of a static member, which outlives its restarts (KIP-345); nil: none. From version 4 on.
       public var groupInstanceID: String?
       /// `client.id`.
       public var clientID = ""

@@ -16,7 +16,7 @@ public struct FetchRequest: KafkaRequest, TaggedFields {
   public static var versions: ClosedRange<Int16> { 0...13 }
   public static var firstFlexibleVersion: Int16 { 12 }
 
-  /// From version 12 on. Tagged.
+  /// nil: not checked. From version 12 on. Tagged.
   public var clusterID: String?
   /// -1: a consumer.
   public var replicaID: Int32 = -1
@@ -28,14 +28,14 @@ public struct FetchRequest: KafkaRequest, TaggedFields {
   public var maxBytes: Int32 = Int32.max
   /// 0: read uncommitted, 1: read committed. From version 4 on.
   public var isolationLevel: Int8 = 0
-  /// From version 7 on.
+  /// The incremental session (KIP-227); 0: none. From version 7 on.
   public var sessionID: Int32 = 0
   /// -1: no session, 0: a new one. From version 7 on.
   public var sessionEpoch: Int32 = -1
   public var topics: [FetchTopic] = []
-  /// From version 7 on.
+  /// What the session is to leave out from now on. From version 7 on.
   public var forgottenTopicsData: [ForgottenTopic] = []
-  /// From version 11 on.
+  /// Where the client stands, for a replica near it (KIP-392). From version 11 on.
   public var rackID = ""
 
   public init() {}
@@ -97,11 +97,11 @@ public struct FetchRequest: KafkaRequest, TaggedFields {
     public struct FetchPartition: WireValue, Equatable {
       /// The partition's number.
       public var partition: Int32 = 0
-      /// From version 9 on.
+      /// The leader epoch the client knows, for the broker to compare; -1: not known. From version 9 on.
       public var currentLeaderEpoch: Int32 = -1
       /// The first offset wanted.
       public var fetchOffset: Int64 = 0
-      /// From version 12 on.
+      /// The epoch of the last record the client has; -1: not known. From version 12 on.
       public var lastFetchedEpoch: Int32 = -1
       /// From version 5 on.
       public var logStartOffset: Int64 = -1
@@ -155,7 +155,7 @@ public struct FetchResponse: KafkaResponse {
   public var throttleTimeMilliseconds: Int32 = 0
   /// From version 7 on.
   public var errorCode: KafkaErrorCode = .none
-  /// From version 7 on.
+  /// The incremental session (KIP-227); 0: none. From version 7 on.
   public var sessionID: Int32 = 0
   public var responses: [FetchableTopicResponse] = []
 
@@ -196,7 +196,7 @@ public struct FetchResponse: KafkaResponse {
       public var errorCode: KafkaErrorCode = .none
       /// Records at or beyond it are not given to consumers.
       public var highWatermark: Int64 = 0
-      /// From version 4 on.
+      /// Below it no transaction is open. From version 4 on.
       public var lastStableOffset: Int64 = -1
       /// From version 5 on.
       public var logStartOffset: Int64 = -1
@@ -208,7 +208,7 @@ public struct FetchResponse: KafkaResponse {
       public var snapshotID = SnapshotID()
       /// From version 4 on.
       public var abortedTransactions: [AbortedTransaction]?
-      /// From version 11 on.
+      /// The broker to read from instead, near the client (KIP-392); -1: none. From version 11 on.
       public var preferredReadReplica: Int32 = -1
       /// Whole batches one after the other, the last one perhaps cut off; nil or empty where there is nothing.
       public var records: Bytes?

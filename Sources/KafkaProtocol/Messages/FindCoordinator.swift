@@ -17,9 +17,9 @@ public struct FindCoordinatorRequest: KafkaRequest {
 
   /// Versions 0 to 3.
   public var key = ""
-  /// From version 1 on.
+  /// 0: a group, 1: a transactional id. From version 1 on.
   public var keyType: Int8 = 0
-  /// From version 4 on.
+  /// Group or transactional ids. From version 4 on.
   public var coordinatorKeys: [String] = []
 
   public init() {}

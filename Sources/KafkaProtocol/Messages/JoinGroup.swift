@@ -18,11 +18,11 @@ public struct JoinGroupRequest: KafkaRequest {
   public var groupID = ""
   /// Without a heartbeat for this long the member counts as gone.
   public var sessionTimeoutMilliseconds: Int32 = 0
-  /// From version 1 on.
+  /// How long members have to join again when the group rebalances. From version 1 on.
   public var rebalanceTimeoutMilliseconds: Int32 = -1
   /// Empty: a new member, which is given an id.
   public var memberID = ""
-  /// From version 5 on.
+  /// The id of a static member, which outlives its restarts (KIP-345); nil: none. From version 5 on.
   public var groupInstanceID: String?
   /// `consumer` for consumer groups; all members have the same.
   public var protocolType = ""
@@ -81,7 +81,7 @@ public struct JoinGroupResponse: KafkaResponse {
   public var protocolName: String?
   /// The leader's member id: that member assigns for all.
   public var leader = ""
-  /// From version 9 on.
+  /// The leader need not assign: the old assignment holds (KIP-814). From version 9 on.
   public var skipAssignment = false
   /// The member's own id, new or as sent.
   public var memberID = ""
@@ -107,7 +107,7 @@ public struct JoinGroupResponse: KafkaResponse {
   /// A member as the leader sees it.
   public struct JoinGroupResponseMember: WireValue, Equatable {
     public var memberID = ""
-    /// From version 5 on.
+    /// The id of a static member, which outlives its restarts (KIP-345); nil: none. From version 5 on.
     public var groupInstanceID: String?
     /// What the member said about itself under the strategy picked.
     public var metadata = Bytes()

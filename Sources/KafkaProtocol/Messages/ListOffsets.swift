@@ -47,11 +47,11 @@ public struct ListOffsetsRequest: KafkaRequest {
     /// A partition and what is asked of it.
     public struct ListOffsetsPartition: WireValue, Equatable {
       public var partitionIndex: Int32 = 0
-      /// From version 4 on.
+      /// The leader epoch the client knows, for the broker to compare; -1: not known. From version 4 on.
       public var currentLeaderEpoch: Int32 = -1
       /// Milliseconds; -1: the end of the log, -2: its start, -3: the record with the highest timestamp.
       public var timestamp: Int64 = 0
-      /// Version 0.
+      /// How many offsets are wanted. Version 0.
       public var maxNumOffsets: Int32 = 1
 
       public init() {}
@@ -106,7 +106,7 @@ public struct ListOffsetsResponse: KafkaResponse {
     public struct ListOffsetsPartitionResponse: WireValue, Equatable {
       public var partitionIndex: Int32 = 0
       public var errorCode: KafkaErrorCode = .none
-      /// Version 0.
+      /// The offsets found, the highest first. Version 0.
       public var oldStyleOffsets: [Int64] = []
       /// From version 1 on.
       public var timestamp: Int64 = -1

@@ -69,7 +69,7 @@ public struct MetadataResponse: KafkaResponse {
   /// -1: none known. From version 1 on.
   public var controllerID: Int32 = -1
   public var topics: [MetadataResponseTopic] = []
-  /// Versions 8 to 10.
+  /// A bit field of Kafka's `AclOperation`; the least number: not asked for. Versions 8 to 10.
   public var clusterAuthorizedOperations: Int32 = -2147483648
 
   public init() {}
@@ -116,7 +116,7 @@ public struct MetadataResponse: KafkaResponse {
     /// From version 1 on.
     public var isInternal = false
     public var partitions: [MetadataResponsePartition] = []
-    /// From version 8 on.
+    /// A bit field of Kafka's `AclOperation`; the least number: not asked for. From version 8 on.
     public var topicAuthorizedOperations: Int32 = -2147483648
 
     public init() {}

@@ -16,13 +16,13 @@ public struct OffsetCommitRequest: KafkaRequest {
   public static var firstFlexibleVersion: Int16 { 8 }
 
   public var groupID = ""
-  /// From version 1 on.
+  /// The generation the member is in; -1: committed without a group membership. From version 1 on.
   public var generationIDOrMemberEpoch: Int32 = -1
   /// From version 1 on.
   public var memberID = ""
-  /// From version 7 on.
+  /// The id of a static member, which outlives its restarts (KIP-345); nil: none. From version 7 on.
   public var groupInstanceID: String?
-  /// Versions 2 to 4.
+  /// How long the offset is kept; -1: as the broker is set up. Versions 2 to 4.
   public var retentionTimeMilliseconds: Int64 = -1
   public var topics: [OffsetCommitRequestTopic] = []
 
@@ -61,7 +61,7 @@ public struct OffsetCommitRequest: KafkaRequest {
       public var committedOffset: Int64 = 0
       /// From version 6 on.
       public var committedLeaderEpoch: Int32 = -1
-      /// Version 1.
+      /// -1: the time of arrival. Version 1.
       public var commitTimestamp: Int64 = -1
       /// Free text, kept with the offset.
       public var committedMetadata: String?

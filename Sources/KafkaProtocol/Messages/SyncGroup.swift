@@ -18,7 +18,7 @@ public struct SyncGroupRequest: KafkaRequest {
   /// From the answer to JoinGroup.
   public var generationID: Int32 = 0
   public var memberID = ""
-  /// From version 3 on.
+  /// The id of a static member, which outlives its restarts (KIP-345); nil: none. From version 3 on.
   public var groupInstanceID: String?
   /// From version 5 on.
   public var protocolType: String?
