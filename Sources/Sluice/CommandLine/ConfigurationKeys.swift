@@ -27,6 +27,15 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.task.maxFailures", .integer, "4", "attempts of a task before its batch fails"),
     .init("sluice.streaming.batchInterval", .duration, "1s", "time between batches"),
     .init("sluice.streaming.checkpoint", .text, nil, "folder for what a restart needs"),
+    .init(
+      "sluice.streaming.checkpoint.sync", .text, "commits",
+      "what survives a power loss: none, commits (decided batches), all (plans of batches under way too)"),
+    .init(
+      "sluice.streaming.onBatchFailure", .text, "stop", "what a failed batch does: stop, retry, or skip (in a ledger)"),
+    .init("sluice.streaming.onBatchFailure.backoff", .duration, "1s", "wait before a failed batch is retried; doubles"),
+    .init(
+      "sluice.streaming.catchUp", .text, "none",
+      "missed batches: none (one batch for all) or all (one each, 1,000 at most)"),
     .init("sluice.streaming.availableNow", .boolean, "false", "stop once what the topics held at start is done"),
     .init("sluice.streaming.gracefulStopTimeout", .duration, "30s", "bound of a graceful stop"),
     .init("sluice.kafka.bootstrapServers", .text, nil, "brokers to begin with; the embedded one where none is given"),
