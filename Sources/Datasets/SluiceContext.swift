@@ -32,6 +32,7 @@ public final class SluiceContext: Sendable {
       try all.withUnsafeBufferPointer { whole in
         for position in stride(from: start, to: end, by: Chunk<Element>.usualCapacity) {
           let upTo = min(position + Chunk<Element>.usualCapacity, end)
+          try task.checkCancellation()
           try emit(UnsafeBufferPointer(rebasing: whole[position..<upTo]))
         }
       }
@@ -62,6 +63,9 @@ public final class SluiceContext: Sendable {
 
 /// Runs jobs: implemented by the scheduler.
 public protocol JobRunner: Sendable {
+  /// Properties that jobs take along which are submitted from now on.
+  var localProperties: LocalProperties { get nonmutating set }
+
   /// Computes `partitions` of a dataset, each by `task`, and gives the results in that order.
   ///
   /// Waits on the driver's loop, handling its events meanwhile; only for the driver's loop.

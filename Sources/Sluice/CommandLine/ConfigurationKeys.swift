@@ -25,6 +25,19 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.master", .master, "local[*]", "executor threads: local[N], or local[*] for one a core"),
     .init("sluice.default.parallelism", .integer, nil, "reduce partitions where an operator names no number"),
     .init("sluice.task.maxFailures", .integer, "4", "attempts of a task before its batch fails"),
+    .init("sluice.scheduler.mode", .text, "FIFO", "which of several jobs goes first: FIFO, or FAIR by pools"),
+    .init("sluice.scheduler.pool.<name>.weight", .integer, "1", "the pool's share beside the other pools, with FAIR"),
+    .init("sluice.scheduler.pool.<name>.minShare", .integer, "0", "tasks at a time a pool gets before weights count"),
+    .init("sluice.scheduler.pool.<name>.mode", .text, "FIFO", "which of a pool's own jobs goes first: FIFO or FAIR"),
+    .init(
+      "sluice.scheduler.listenerbus.eventqueue.capacity", .integer, "10000",
+      "events that may wait for a queue of listeners before it drops some"),
+    .init("sluice.speculation", .boolean, "false", "run a task a second time where the first attempt takes long"),
+    .init("sluice.speculation.interval", .duration, "100ms", "time between looks for tasks that take long"),
+    .init("sluice.speculation.multiplier", .number, "1.5", "times the median of its stage that is long for a task"),
+    .init(
+      "sluice.speculation.quantile", .number, "0.75", "part of a stage that must be done before a task is run twice"),
+    .init("sluice.speculation.minTaskRuntime", .duration, "100ms", "a task that ran for less is not run twice"),
     .init("sluice.streaming.batchInterval", .duration, "1s", "time between batches"),
     .init("sluice.streaming.checkpoint", .text, nil, "folder for what a restart needs"),
     .init(
