@@ -27,6 +27,21 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.task.maxFailures", .integer, "4", "attempts of a task before its batch fails"),
     .init("sluice.streaming.batchInterval", .duration, "1s", "time between batches"),
     .init("sluice.streaming.checkpoint", .text, nil, "folder for what a restart needs"),
+    .init(
+      "sluice.streaming.checkpoint.sync", .text, "commits",
+      "what survives a power loss: none, commits (decided batches), all (plans of batches under way too)"),
+    .init(
+      "sluice.streaming.onBatchFailure", .text, "stop", "what a failed batch does: stop, retry, or skip (in a ledger)"),
+    .init("sluice.streaming.onBatchFailure.backoff", .duration, "1s", "wait before a failed batch is retried; doubles"),
+    .init(
+      "sluice.streaming.catchUp", .text, "none",
+      "missed batches: none (one batch for all) or all (one each, 1,000 at most)"),
+    .init("sluice.streaming.backpressure.enabled", .boolean, "true", "bound batches by what the job can process"),
+    .init("sluice.streaming.backpressure.initialRate", .number, nil, "records a second of the first batch of all"),
+    .init("sluice.streaming.backpressure.pid.proportional", .number, "1", "weight of the present error"),
+    .init("sluice.streaming.backpressure.pid.integral", .number, "0.2", "weight of the piled up scheduling delay"),
+    .init("sluice.streaming.backpressure.pid.derived", .number, "0", "weight of the error's change"),
+    .init("sluice.streaming.backpressure.pid.minRate", .number, "100", "records a second below which no rate goes"),
     .init("sluice.streaming.availableNow", .boolean, "false", "stop once what the topics held at start is done"),
     .init("sluice.streaming.gracefulStopTimeout", .duration, "30s", "bound of a graceful stop"),
     .init("sluice.kafka.bootstrapServers", .text, nil, "brokers to begin with; the embedded one where none is given"),
