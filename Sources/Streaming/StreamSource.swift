@@ -31,7 +31,7 @@ public struct SourcePlan: Sendable, Equatable {
     self.details = details
   }
   /// Whether the batch gets nothing.
-  public var isEmpty: Bool { records == 0 && ranges.allSatisfy(\.isEmpty) }
+  public var isEmpty: Bool { records == 0 && bytes == 0 && ranges.allSatisfy(\.isEmpty) }
 }
 
 /// How far a source is behind.

@@ -87,6 +87,7 @@ public final class StreamingContext: @unchecked Sendable {
     self.sluice = sluice
     self.batchInterval = batchInterval
     self.environment = environment
+    sluice.attachments.put(AttachedFiles(environment.world.files))
   }
 
   // MARK: Definition
