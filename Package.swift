@@ -126,6 +126,12 @@ let package = Package(
     tests(
       "LogBrokerTests", ["LogBroker", "LogStorage", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests("JobSchedulingTests", ["JobScheduling", "Datasets", "Simulation", "SystemInterfaces", "Groundwork"]),
+    tests(
+      "FileStreamingTests",
+      [
+        "FileStreaming", "Streaming", "JobScheduling", "Datasets", "Codecs", "Simulation", "LinuxSystem",
+        "SystemInterfaces", "Groundwork",
+      ]),
     tests("StreamingTests", ["Streaming", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests(
       "KafkaStreamingTests",

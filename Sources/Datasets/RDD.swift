@@ -11,6 +11,7 @@ public class AnyRDD: @unchecked Sendable {
   public let context: SluiceContext
   /// How many partitions there are.
   public let partitionCount: Int
+  /// The parents, in the order in which the operator takes them; empty for a dataset that reads from outside.
   public private(set) var dependencies: [Dependency]
   /// The operator that made it, for people: `map`, `reduceByKey`, `kafka`.
   public internal(set) var label: String
@@ -156,7 +157,13 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
     ) { [self] partition, task, emit in
       var output = Chunk<Output>()
       try compute(partition, task) { view in
-        try operation.body(view, &output, task)
+        try task.checkCancellation()
+        do {
+          try operation.body(view, &output, task)
+        } catch {
+          task.noteFailure(in: label)
+          throw error
+        }
         if output.count > 0 {
           try emit(output.view)
           output.clear()

@@ -83,10 +83,12 @@ struct JobProgram: Sendable {
     _ world: World, _ life: JobLife, _ configuration: SluiceConfiguration, _ jobName: String, _ state: StateDirectory
   ) throws -> StreamingContext {
     let programName = spec.name
+    let given = Dictionary(uniqueKeysWithValues: configuration.given.map { ($0.key, $0.value) })
     let scheduler = DAGScheduler(
-      loop: life.loop, runner: world.runner, attemptsMax: try configuration.int("sluice.task.maxFailures") ?? 4)
+      loop: life.loop, runner: world.runner, attemptsMax: try configuration.int("sluice.task.maxFailures") ?? 4,
+      settings: try SchedulerSettings(given))
     let parallelism = try configuration.int("sluice.default.parallelism") ?? world.runner.executorCount
-    var settings = Dictionary(uniqueKeysWithValues: configuration.given.map { ($0.key, $0.value) })
+    var settings = given
     settings["sluice.broker.data"] = configuration.text("sluice.broker.data") ?? state.broker
     let context = try StreamingContext(
       sluice: SluiceContext(runner: scheduler, defaultParallelism: max(1, parallelism)),
