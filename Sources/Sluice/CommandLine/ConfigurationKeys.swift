@@ -63,6 +63,8 @@ public struct ConfigurationKey: Sendable {
     .init(
       "sluice.kafka.isolationLevel", .text, "read_committed",
       "hide records of open and aborted transactions, or read_uncommitted"),
+    .init("sluice.metrics.port", .integer, nil, "serve metrics for Prometheus on this port, at /metrics; 0 for any"),
+    .init("sluice.metrics.address", .text, "127.0.0.1", "the IPv4 address to serve metrics on"),
     .init("sluice.broker.data", .text, nil, "data folder of the embedded broker"),
   ]
 
