@@ -17,7 +17,8 @@ import SystemInterfaces
     options: [
       .value("records", "N", "records of the input", default: "2000000", format: .integer(1...100_000_000)),
       .value("keys", "N", "keys of the keyed cases", default: "1000000", format: .integer(1...100_000_000)),
-      .value("runs", "N", "runs; the fastest counts, of engine and loop in turn", default: "5", format: .integer(1...100)),
+      .value(
+        "runs", "N", "runs; the fastest counts, of engine and loop in turn", default: "5", format: .integer(1...100)),
       .repeated("case", "NAME", "only these cases"),
       .value("json", "PATH", "also write the rows as JSON"),
       .flag("smoke", "a short run that shows that it works, not how fast"),

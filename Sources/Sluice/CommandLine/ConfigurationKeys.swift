@@ -57,6 +57,8 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.streaming.backpressure.pid.minRate", .number, "100", "records a second below which no rate goes"),
     .init("sluice.streaming.availableNow", .boolean, "false", "stop once what the topics held at start is done"),
     .init("sluice.streaming.gracefulStopTimeout", .duration, "30s", "bound of a graceful stop"),
+    .init("sluice.streaming.unpersist", .boolean, "true", "free what a stream kept of datasets that it forgets"),
+    .init("sluice.streaming.concurrentJobs", .integer, "1", "batches at once: only 1, state and commits need order"),
     .init("sluice.kafka.bootstrapServers", .text, nil, "brokers to begin with; the embedded one where none is given"),
     .init("sluice.kafka.maxRatePerPartition", .integer, nil, "most records a second and topic partition"),
     .init("sluice.kafka.startingOffsets", .text, "earliest", "where to begin without committed offsets, or latest"),
