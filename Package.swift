@@ -125,7 +125,9 @@ let package = Package(
       ["KafkaClients", "KafkaProtocol", "Codecs", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests(
       "LogBrokerTests", ["LogBroker", "LogStorage", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
-    tests("JobSchedulingTests", ["JobScheduling", "Datasets", "Simulation", "SystemInterfaces", "Groundwork"]),
+    tests(
+      "JobSchedulingTests",
+      ["JobScheduling", "Datasets", "Simulation", "LinuxSystem", "SystemInterfaces", "Groundwork"]),
     tests("StreamingTests", ["Streaming", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests(
       "KafkaStreamingTests",

@@ -4,6 +4,8 @@ public struct GroupingSide<Key: Hashable & Sendable, Value>: Sendable {
   @usableFromInline let dependency: Dependency
   @usableFromInline let read: RDD<(Key, Value)>.Compute
 
+  /// Decides how `dataset` is read: in place where a partitioner of the same identity and count has placed its elements,
+  /// else through a new shuffle whose map tasks detach them.
   @inlinable public init(_ dataset: RDD<(Key, Value)>, _ partitioner: Partitioner<Key>) {
     if let identity = partitioner.identity, dataset.partitioning == identity,
       dataset.partitionCount == partitioner.partitionCount
@@ -30,11 +32,13 @@ public struct GroupingSide<Key: Hashable & Sendable, Value>: Sendable {
 public struct ShuffleBuckets<Element> {
   @usableFromInline var buckets: [ContiguousArray<Element>]
 
+  /// One empty bucket for each of `count` reduce partitions.
   @inlinable public init(_ count: Int) { buckets = Array(repeating: [], count: count) }
 
   /// The element must be detached.
   @inlinable public mutating func append(_ element: Element, to bucket: Int) { buckets[bucket].append(element) }
 
+  /// One block a bucket, nil for an empty one: what `ShuffleDependency.map` returns. O(buckets).
   @inlinable public func blocks() -> [ShuffleBlock?] { buckets.map { $0.isEmpty ? nil : ArrayBlock($0) } }
 }
 

@@ -14,6 +14,11 @@ public final class ShuffleDependency: Sendable {
   /// Computes one partition of the parent and gives a block for each reduce partition, nil where it has nothing for one.
   public let map: @Sendable (_ partition: Int, _ task: TaskContext) throws -> [ShuffleBlock?]
 
+  /// A shuffle whose output is still to be written.
+  /// - Parameters:
+  ///   - parent: the dataset whose partitions the map tasks compute.
+  ///   - reducePartitions: how many blocks `map` returns.
+  ///   - map: see the property of that name; it runs in tasks, on any executor.
   public init(
     parent: AnyRDD, reducePartitions: Int,
     map: @escaping @Sendable (_ partition: Int, _ task: TaskContext) throws -> [ShuffleBlock?]
@@ -31,6 +36,7 @@ public final class ShuffleDependency: Sendable {
 open class ShuffleBlock: @unchecked Sendable {
   /// Elements in the block.
   public let count: Int
+  /// For subclasses: `count` is the number of elements that they hold.
   public init(count: Int) { self.count = count }
 }
 
@@ -40,6 +46,7 @@ open class ShuffleBlock: @unchecked Sendable {
 public final class ArrayBlock<Element>: ShuffleBlock, @unchecked Sendable {
   /// The elements, in the order in which the map task gave them.
   public let elements: ContiguousArray<Element>
+  /// A block of these elements, which must be detached: they outlive the task that computed them.
   @inlinable public init(_ elements: ContiguousArray<Element>) {
     self.elements = elements
     super.init(count: elements.count)
@@ -108,5 +115,6 @@ public final class ShuffleOutput: Sendable {
 
 /// A reduce task found that a parent's output is gone: the scheduler runs the parent's missing tasks again.
 public struct ShuffleOutputMissing: Error, Sendable {
+  /// Carries nothing: the scheduler asks the stage's shuffles which outputs are missing.
   public init() {}
 }

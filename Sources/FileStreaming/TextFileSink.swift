@@ -46,7 +46,9 @@ public final class TextFileSink: Sink {
 
   private var attemptFolder: String { "\(parent)/_temporary-\(stem)\(ending)" }
 
+  /// The pattern of the batch folders: `files PARENT/STEM-*`.
   public var name: String { "files \(parent)/\(stem)-*\(ending)" }
+  /// At-least-once, always: the folder of a batch that is repeated stands beside the first.
   public var guarantee: OutputGuarantee {
     OutputGuarantee(
       .atLeastOnce, reason: "offsets are committed after the files; a batch repeated after a crash gets a folder again")
@@ -65,6 +67,7 @@ public final class TextFileSink: Sink {
     return folder(of: batch, run: run)
   }
 
+  /// Always nil: the folders do not say how far the job's offsets were committed.
   public func lastCommitted(then: @escaping @Sendable (Result<BatchNumber?, any Error>) -> Void) { then(.success(nil)) }
 
   /// Begins an attempt file for a task.
@@ -91,6 +94,7 @@ public final class TextFileSink: Sink {
     var parts: [AttemptFile.Written]
   }
 
+  /// Chooses the folder; the attempt files, which the tasks have synced, stay where they are.
   public func prepare(
     _ batch: BatchIdentity, _ outputs: [TaskOutput],
     then: @escaping @Sendable (Result<any PreparedOutput, any Error>) -> Void
@@ -103,6 +107,8 @@ public final class TextFileSink: Sink {
     }
   }
 
+  /// Renames the attempt files into the folder, adds `_SUCCESS`, and syncs the names; called again, it goes on where it
+  /// stopped. A batch without files makes no folder.
   public func commit(_ prepared: any PreparedOutput, then: @escaping @Sendable ((any Error)?) -> Void) {
     guard let prepared = prepared as? Prepared, !prepared.parts.isEmpty else { return then(nil) }
     let folder = prepared.folder
@@ -127,11 +133,13 @@ public final class TextFileSink: Sink {
     }
   }
 
+  /// Removes the batch's attempt files; a failure to do so is logged.
   public func abort(_ prepared: any PreparedOutput) {
     guard let prepared = prepared as? Prepared else { return }
     for part in prepared.parts { remove(part.path) }
   }
 
+  /// Removes one attempt file; a failure to do so is logged.
   public func discard(_ output: TaskOutput) {
     if let part = output.payload as? AttemptFile.Written { remove(part.path) }
   }

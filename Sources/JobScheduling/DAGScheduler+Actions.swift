@@ -27,6 +27,7 @@ extension DAGScheduler: JobRunner {
       cancel(job, reason: "the loop was stopped")
       throw JobFailure(.stopped, label: label, batch: batch)
     }
+    metricsOfActions.add(end.metrics)
     return try end.outcome.get().map { result in
       guard let result = result as? Output else { preconditionFailure("a task gave \(type(of: result))") }
       return result

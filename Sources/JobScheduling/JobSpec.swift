@@ -3,6 +3,8 @@ import Groundwork
 
 /// A job: what to compute of a dataset, and who hears of it.
 public struct JobSpec: Sendable {
+  /// What a task of a job's last stage does: computes one partition of the dataset and gives a result. It throws to
+  /// fail the attempt, which the scheduler then repeats.
   public typealias Work = @Sendable (_ partition: Int, _ task: TaskContext) throws -> any Sendable
 
   /// The dataset whose partitions are computed.
@@ -11,6 +13,7 @@ public struct JobSpec: Sendable {
   public var partitions: [Int]
   /// What a task of the last stage does.
   public var work: Work
+  /// The batch that the job is for; number 0 outside of a stream.
   public var batch: BatchIdentity
   /// The number of the output operation within the batch; random numbers of tasks are drawn from it, so that a replay
   /// draws the same.
@@ -24,6 +27,8 @@ public struct JobSpec: Sendable {
   /// Called once on the loop, never inside a call to the scheduler.
   public var onComplete: @Sendable (JobEnd) -> Void
 
+  /// A job over all partitions, or over some.
+  /// - Parameter partitions: each once, in the order wanted of the results; all, from 0 on, where nil.
   public init(
     dataset: AnyRDD, partitions: [Int]? = nil, batch: BatchIdentity, operation: Int = 0, label: String,
     properties: LocalProperties = LocalProperties(),
@@ -44,11 +49,15 @@ public struct JobSpec: Sendable {
 
 /// How a job ended.
 public struct JobEnd: Sendable {
+  /// The number that the scheduler gave it.
   public var job: JobID
+  /// As in its `JobSpec`, for people.
   public var label: String
+  /// The batch that it was for; number 0 outside of a stream.
   public var batch: BatchIdentity
   /// The results in the order of `JobSpec.partitions`.
   public var outcome: Result<[any Sendable], JobFailure>
+  /// What it did until it ended; complete for a success only.
   public var metrics: JobMetrics
 }
 
@@ -66,16 +75,22 @@ public struct JobMetrics: Sendable {
   public var inputsFetched = 0
   /// Times that a stage was stopped because its parents' output was gone.
   public var shufflesLost = 0
+  /// Records that its tasks read from sources.
   public var recordsRead = 0
+  /// Records that its tasks handed to outputs.
   public var recordsWritten = 0
   /// Counters raised by `TaskContext.count`, by name.
   public var counters: [String: Int64] = [:]
+  /// Maxima raised by `TaskContext.raise`, by name.
+  public var maxima: [String: Int64] = [:]
   /// Time spent in successful tasks, added up, and in the longest.
   public var taskTime: Duration = .zero
+  /// Time spent in the longest successful task.
   public var taskTimeMax: Duration = .zero
   /// From the submission to the end.
   public var duration: Duration = .zero
 
+  /// Zero of everything.
   public init() {}
 
   mutating func add(_ summary: TaskSummary) {
@@ -83,6 +98,7 @@ public struct JobMetrics: Sendable {
     recordsRead += summary.recordsRead
     recordsWritten += summary.recordsWritten
     if !summary.counters.isEmpty { counters.merge(summary.counters, uniquingKeysWith: &+) }
+    if !summary.maxima.isEmpty { maxima.merge(summary.maxima, uniquingKeysWith: max) }
     taskTime += summary.duration
     taskTimeMax = max(taskTimeMax, summary.duration)
   }
@@ -98,6 +114,7 @@ public struct JobMetrics: Sendable {
     recordsRead += other.recordsRead
     recordsWritten += other.recordsWritten
     counters.merge(other.counters, uniquingKeysWith: &+)
+    maxima.merge(other.maxima, uniquingKeysWith: max)
     taskTime += other.taskTime
     taskTimeMax = max(taskTimeMax, other.taskTimeMax)
     duration += other.duration

@@ -40,6 +40,7 @@ public final class OutputCoordinator: Sendable {
 ///
 /// Sendable: all its state is touched on that loop only.
 public final class BatchOutput: @unchecked Sendable {
+  /// The batch whose output it is.
   public let batch: BatchIdentity
   /// Called when an operation begins to be computed, with its number in the order of definition.
   public var operationStarted: (@Sendable (_ index: Int) -> Void)?
@@ -173,13 +174,17 @@ public final class BatchOutput: @unchecked Sendable {
     case .action(let body):
       let scheduler = coordinator.scheduler
       let (outer, properties) = (scheduler.batchOfActions, scheduler.localProperties)
+      let outerMetrics = scheduler.metricsOfActions
       scheduler.batchOfActions = batch
+      scheduler.metricsOfActions = JobMetrics()
       let result = Result<[TaskOutput], any Error> {
         try body(batch)
         return []
       }
       // What the operation set for its own jobs is not the next one's.
       (scheduler.batchOfActions, scheduler.localProperties) = (outer, properties)
+      reports[index].metrics = scheduler.metricsOfActions
+      scheduler.metricsOfActions = outerMetrics
       computed(index, result)
     case .sink(let sink, let dataset, let work):
       let spec = JobSpec(

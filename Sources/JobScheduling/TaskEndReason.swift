@@ -35,5 +35,6 @@ struct TaskSummary: Sendable {
   var recordsRead: Int
   var recordsWritten: Int
   var counters: [String: Int64]
+  var maxima: [String: Int64]
   var duration: Duration
 }

@@ -54,6 +54,8 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
   private var uncommitted: [TopicPartition: Offset] = [:]
   private var commitWaiters: [@Sendable ((any Error)?) -> Void] = []
   private var isCommitting = false
+  /// Where the job's own log says that its batches left off; it wins over the group's offsets.
+  private var logged: [TopicPartition: Offset] = [:]
 
   init(
     _ connection: KafkaConnection, topics: [String], group: String, start: StartingOffsets, limits: Limits
@@ -71,6 +73,22 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
 
   // MARK: Start
 
+  func restore(_ last: SourcePlan) {
+    for range in last.ranges { logged[range.topicPartition] = range.until }
+  }
+
+  func replay(
+    _ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable (Result<SourcePlan, any Error>) -> Void
+  ) {
+    bytesOfRange = [:]
+    for range in plan.ranges {
+      positions[range.topicPartition]?.next = range.until
+      fetcher?.release(range.topicPartition, upTo: range.until)
+    }
+    // Tasks find the ranges missing and have them fetched.
+    then(.success(plan))
+  }
+
   func start(_ environment: SourceEnvironment, ready: @escaping @Sendable (Result<Void, any Error>) -> Void) {
     self.environment = environment
     let client = connection.client
@@ -81,7 +99,7 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
           switch result {
           case .failure(let error): ready(.failure(error))
           case .success(let found):
-            begin(at: found)
+            begin(at: found.merging(logged.filter { found[$0.key] != nil }) { _, logged in logged })
             ready(.success(()))
           }
         }

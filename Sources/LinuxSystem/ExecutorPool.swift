@@ -17,6 +17,7 @@ public final class ExecutorPool: Runner, Sendable {
   /// How long an executor without work looks for some before it parks, in nanoseconds.
   static let spinTime: Int64 = 100_000
 
+  /// At least 1; executor 0 is whichever loop's thread submits, the others are threads of the pool.
   public let executorCount: Int
   private let shared: SharedWork
 
@@ -38,8 +39,12 @@ public final class ExecutorPool: Runner, Sendable {
   /// Ends the executors' threads after the tasks that have begun.
   public func stop() { shared.stop() }
 
+  /// An `EpollLoop`: it starts its thread at once.
   public func makeLoop(named name: String) -> any Loop { EpollLoop(named: name) }
 
+  /// Blocks the calling thread, which must be the loop's, until every task has been claimed by somebody; tasks that
+  /// others have claimed may still run when it returns. A submission whose weights add up to 50 µs or less runs
+  /// entirely here; above 300 µs parked executors are woken.
   public func submit(_ tasks: [ExecutorTask], from loop: any Loop, then done: @escaping @Sendable () -> Void) {
     guard !tasks.isEmpty else { return loop.post(done) }
     let submission = Submission(tasks, loop, done)

@@ -21,10 +21,13 @@ public protocol Runner: Sendable {
   func makeLoop(named name: String) -> any Loop
 }
 
+/// A piece of work that a runner gives to one of the executors.
 public struct ExecutorTask: Sendable {
   /// The work expected, in nanoseconds; a guess decides only who runs it.
   public var weight: Int64
+  /// The work; hears which executor runs it. Called once.
   public var run: @Sendable (ExecutorID) -> Void
+  /// Puts the work and its expected nanoseconds together.
   public init(weight: Int64, run: @escaping @Sendable (ExecutorID) -> Void) {
     self.weight = weight
     self.run = run
@@ -34,17 +37,25 @@ public struct ExecutorTask: Sendable {
 /// The number of an executor, 0 ... executorCount; one task at a time runs under each. The last one takes the place of the
 /// submitting loop's own thread, executor 0, where tasks are started one by one.
 public struct ExecutorID: Hashable, Sendable {
+  /// 0 for the submitting loop's own thread, then counted up.
   public let rawValue: Int
+  /// For implementations of `Runner`.
   public init(_ rawValue: Int) { self.rawValue = rawValue }
 }
 
 /// The seams together: a whole world, live or simulated.
 public struct World: Sendable {
+  /// Time for those that have no loop; a `Loop` is a clock of its own.
   public var clock: any Clock
+  /// Random numbers for jitter and identifiers.
   public var randomness: any Randomness
+  /// The file system.
   public var files: any FileStore
+  /// The network.
   public var transport: any Transport
+  /// The threads: executors and loops.
   public var runner: any Runner
+  /// Puts five seams together; all of one kind, live or simulated.
   public init(
     clock: any Clock, randomness: any Randomness, files: any FileStore, transport: any Transport, runner: any Runner
   ) {

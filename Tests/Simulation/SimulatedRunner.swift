@@ -14,7 +14,9 @@ public final class SimulatedRunner: Runner, @unchecked Sendable {
     /// When the test says so: `runHeld`.
     case held
   }
+  /// Applies to what is submitted from now on; tasks held before stay held.
   public var mode = Mode.atOnce
+  /// How many executors the process says it has; tasks get a number below it, drawn from the seed.
   public let executorCount: Int
   /// Tasks run so far.
   public private(set) var tasksRun = 0
@@ -44,8 +46,11 @@ public final class SimulatedRunner: Runner, @unchecked Sendable {
     random = SeededRandom(seed: seed)
   }
 
+  /// A loop of the runner's process.
   public func makeLoop(named name: String) -> any Loop { process.makeLoop(named: name) }
 
+  /// Runs, schedules or holds the tasks as `mode` says; `done` is posted to `loop` when the last has run. Dropped where
+  /// the process is dead, then or before a task's turn.
   public func submit(_ tasks: [ExecutorTask], from loop: any Loop, then done: @escaping @Sendable () -> Void) {
     guard process.isAlive else { return }
     guard !tasks.isEmpty else { return loop.post(done) }

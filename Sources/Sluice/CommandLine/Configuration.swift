@@ -7,7 +7,9 @@ import JobScheduling
 public struct SluiceConfiguration: Sendable {
   /// Where a setting comes from; a later layer stands over an earlier one.
   public enum Layer: Int, Sendable, CaseIterable, Comparable {
+    /// The properties file; the command line, `--conf` included; the job's own code.
     case file, flags, code
+    /// Whether `b` stands over `a`.
     public static func < (a: Layer, b: Layer) -> Bool { a.rawValue < b.rawValue }
   }
 
@@ -25,6 +27,8 @@ public struct SluiceConfiguration: Sendable {
   /// Sets a value from code, which stands over everything else.
   public mutating func set(_ key: String, _ value: String) { set(key, value, in: .code, origin: "the job's code") }
 
+  /// Sets a value in one layer, in place of an earlier one there; nothing is checked before it is read.
+  /// - Parameter origin: where it comes from, for messages: `--conf`, `job.properties, line 3`.
   public mutating func set(_ key: String, _ value: String, in layer: Layer, origin: String) {
     layers[layer.rawValue][key] = Entry(value: value, origin: origin)
   }
@@ -42,6 +46,8 @@ public struct SluiceConfiguration: Sendable {
     try typed(key, "is not a whole number of 0 or more") { Int($0).flatMap { $0 >= 0 ? $0 : nil } }
   }
 
+  /// A number, which may have a fraction; nil where nothing is said.
+  /// - Throws: `badValue` for another text.
   public func double(_ key: String) throws(ConfigurationError) -> Double? {
     try typed(key, "is not a number") { Double($0) }
   }
@@ -127,17 +133,29 @@ public struct SluiceConfiguration: Sendable {
 
 /// What is wrong with a setting or a properties file.
 public struct ConfigurationError: DiagnosableError, Equatable {
+  /// The kinds of error, each with what its text needs.
   public enum Code: Sendable, Equatable {
+    /// A setting's text is not of its kind; `expectation` completes the sentence "the value …", `origin` is where it
+    /// was set.
     case badValue(key: String, value: String, expectation: String, origin: String)
+    /// The properties file is missing or cannot be read; the text says which and why.
     case unreadableFile(String)
+    /// A line of a properties file, counted from 1, is none of the forms.
     case badLine(file: String, line: Int, what: String)
+    /// The environment names no folder where state could go.
     case noStateDirectory
   }
+  /// The kind of error, with its particulars: what callers branch on.
   public var code: Code
+  /// An error of this kind; its text follows from it.
   public init(_ code: Code) { self.code = code }
+  /// The user's, always.
   public var fault: Fault { .user }
+  /// False: the text must be changed first.
   public var isRetriable: Bool { false }
+  /// True: the configuration itself is as before.
   public var leavesUsable: Bool { true }
+  /// Names the setting or the line, what is expected, and where the value comes from.
   public var description: String {
     switch code {
     case .badValue(let key, let value, let expectation, let origin):
@@ -168,5 +186,6 @@ public struct Master: Sendable, Equatable {
     threads = count
   }
 
+  /// The number of executors: the one given, else `cores`, and at least 1.
   public func executorCount(cores: Int) -> Int { threads ?? max(1, cores) }
 }

@@ -1,9 +1,15 @@
 /// A setting the engine knows.
 public struct ConfigurationKey: Sendable {
+  /// What a value must be; `master` is what `Master(text:)` reads, `integer` is 0 or more, `duration` longer than
+  /// nothing.
   public enum Kind: Sendable { case text, integer, number, boolean, duration, master }
+  /// The key: `sluice.streaming.batchInterval`.
   public var name: String
+  /// What a value must be.
   public var kind: Kind
+  /// What holds where nothing is set, as text; nil where that is left to whoever reads it.
   public var defaultValue: String?
+  /// One line that says what it does.
   public var help: String
 
   init(_ name: String, _ kind: Kind, _ defaultValue: String?, _ help: String) {
@@ -34,6 +40,15 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.speculation.minTaskRuntime", .duration, "100ms", "a task that ran for less is not run twice"),
     .init("sluice.streaming.batchInterval", .duration, "1s", "time between batches"),
     .init("sluice.streaming.checkpoint", .text, nil, "folder for what a restart needs"),
+    .init(
+      "sluice.streaming.checkpoint.sync", .text, "commits",
+      "what survives a power loss: none, commits (decided batches), all (plans of batches under way too)"),
+    .init(
+      "sluice.streaming.onBatchFailure", .text, "stop", "what a failed batch does: stop, retry, or skip (in a ledger)"),
+    .init("sluice.streaming.onBatchFailure.backoff", .duration, "1s", "wait before a failed batch is retried; doubles"),
+    .init(
+      "sluice.streaming.catchUp", .text, "none",
+      "missed batches: none (one batch for all) or all (one each, 1,000 at most)"),
     .init("sluice.streaming.availableNow", .boolean, "false", "stop once what the topics held at start is done"),
     .init("sluice.streaming.gracefulStopTimeout", .duration, "30s", "bound of a graceful stop"),
     .init("sluice.kafka.bootstrapServers", .text, nil, "brokers to begin with; the embedded one where none is given"),
