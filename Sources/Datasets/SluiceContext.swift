@@ -10,6 +10,8 @@ public final class SluiceContext: Sendable {
   public let defaultParallelism: Int
   /// Where persisted datasets are kept.
   public let blocks: BlockStore
+  /// What floors above hang onto this context.
+  package let attachments = ContextAttachments()
 
   /// - Parameter blocks: where persisted datasets are kept; 256 MiB where nil.
   public init(runner: any JobRunner, defaultParallelism: Int, blocks: BlockStore? = nil) {

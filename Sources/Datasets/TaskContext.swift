@@ -56,13 +56,13 @@ public final class TaskContext {
   /// Adds to the counter of that name, making it where there is none; only those of a task's successful attempt count.
   public func count(_ name: String, _ amount: Int64 = 1) { counters[name, default: 0] += amount }
 
+  /// Raises the maximum of that name to `value`, where it is lower. Call it once a chunk, not once a record.
+  public func raise(_ name: String, to value: Int64) { maxima[name] = max(maxima[name] ?? value, value) }
+
   /// Notes which operator's function threw; the first one counts, those around it only pass the error on.
   public func noteFailure(in label: String) {
     if failedOperator == nil { failedOperator = label }
   }
-
-  /// Raises the maximum of that name to `value`, where it is lower. Call it once a chunk, not once a record.
-  public func raise(_ name: String, to value: Int64) { maxima[name] = max(maxima[name] ?? value, value) }
 }
 
 /// A batch's number, its identity, and its time.

@@ -181,10 +181,10 @@ public final class BatchOutput: @unchecked Sendable {
         try body(batch)
         return []
       }
-      // What the operation set for its own jobs is not the next one's.
-      (scheduler.batchOfActions, scheduler.localProperties) = (outer, properties)
       reports[index].metrics = scheduler.metricsOfActions
       scheduler.metricsOfActions = outerMetrics
+      // What the operation set for its own jobs is not the next one's.
+      (scheduler.batchOfActions, scheduler.localProperties) = (outer, properties)
       computed(index, result)
     case .sink(let sink, let dataset, let work):
       let spec = JobSpec(

@@ -11,6 +11,7 @@ extension Driver {
         throw .invalidDefinition("the job has no input: add a stream of topics, files or a queue")
       }
       policy = try FailurePolicy { context.setting($0) }
+      try controlRates()
       if let directory = environment.checkpointDirectory {
         let checkpoint = try Checkpoint(
           directory: directory, files: environment.world.files, jobName: environment.jobName, sync: try syncSetting())
@@ -27,6 +28,21 @@ extension Driver {
         reportGuarantees()
         startSources()
       }
+    }
+  }
+
+  /// Backpressure, for every source that obeys it.
+  private func controlRates() throws(StreamingError) {
+    let key = "sluice.streaming.backpressure.enabled"
+    switch context.setting(key) ?? "true" {
+    case "true": break
+    case "false": return
+    case let other: throw .invalidDefinition("\(key): `\(other)` is not true or false")
+    }
+    for (source, name) in zip(context.sources, context.sourceNames) where source.takesLimits {
+      let controller = try RateController(source, name: name, interval: context.batchInterval) { context.setting($0) }
+      rateControllers.append((name, controller))
+      context.add(participant: controller)
     }
   }
 

@@ -40,6 +40,8 @@ final class Driver: @unchecked Sendable {
   var planned: BatchRecord?
   /// Planned by an earlier run and not decided: to be run before anything else.
   var replays: [BatchRecord] = []
+  /// By their sources' names.
+  var rateControllers: [(source: String, controller: RateController)] = []
   private let coordinator: OutputCoordinator
   /// Batches whose data sources and streams may still hold, oldest first.
   var held: [BatchIdentity] = []
@@ -108,6 +110,7 @@ final class Driver: @unchecked Sendable {
 
   private func plan(_ tick: BatchClock.Tick) {
     let identity = BatchIdentity(number: lastNumber.next, time: tick.time)
+    for participant in context.participants { participant.willPlan() }
     let plans = context.sources.map { $0.plan(identity, interval: context.batchInterval) }
     let frame = BatchFrame(identity: identity, previousTime: lastTime, plans: plans)
     let notes = context.participants.compactMap { participant in
@@ -125,7 +128,9 @@ final class Driver: @unchecked Sendable {
     } catch {
       return finish(error)
     }
-    run(frame, makeInfo(frame, due: tick.due, skipped: tick.skipped))
+    var info = makeInfo(frame, due: tick.due, skipped: tick.skipped)
+    for (name, controller) in rateControllers { info.rates[name] = controller.decision }
+    run(frame, info)
   }
 
   func sourceRecords(_ plans: [SourcePlan]) -> [SourceRecord] {
@@ -134,7 +139,7 @@ final class Driver: @unchecked Sendable {
 
   func makeInfo(_ frame: BatchFrame, due: Instant, skipped: Int) -> BatchInfo {
     BatchInfo(
-      number: frame.number, batchTime: frame.time, inputs: zip(context.sources, frame.plans).map { ($0.name, $1) },
+      number: frame.number, batchTime: frame.time, inputs: zip(context.sourceNames, frame.plans).map { ($0, $1) },
       submissionTime: due, skippedTicks: skipped, lag: context.sources.reduce(0) { $0 + $1.lag.records })
   }
 
@@ -197,7 +202,7 @@ final class Driver: @unchecked Sendable {
   /// What the failure policy does with a failed batch.
   /// - Returns: whether the job goes on.
   private func recover(_ frame: BatchFrame, _ started: BatchInfo, _ error: any Error) -> Bool {
-    for stream in context.streams { stream.drop(frame.number) }
+    for stream in context.streams { stream.discard(frame.number) }
     switch policy {
     case .stop: return false
     case .retry:

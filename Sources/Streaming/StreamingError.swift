@@ -6,6 +6,8 @@ public enum StreamingError: DiagnosableError {
   case invalidDefinition(String)
   /// A context that was started cannot be changed or started again.
   case alreadyStarted
+  /// A context that was stopped cannot be started again.
+  case alreadyStopped
   /// Nothing would be computed: thrown when the context starts.
   case noOutputOperation
   /// A batch was not computed or not committed, and the job stops; the reason names the batch.
@@ -16,7 +18,7 @@ public enum StreamingError: DiagnosableError {
   /// The machine's for a failed batch, else the user's.
   public var fault: Fault {
     switch self {
-    case .invalidDefinition, .alreadyStarted, .noOutputOperation, .checkpoint: .user
+    case .invalidDefinition, .alreadyStarted, .alreadyStopped, .noOutputOperation, .checkpoint: .user
     case .batchFailed: .machine
     }
   }
@@ -30,6 +32,9 @@ public enum StreamingError: DiagnosableError {
     switch self {
     case .invalidDefinition(let text): text
     case .alreadyStarted: "the streaming context was started already: define everything before start, and start once"
+    case .alreadyStopped:
+      "the streaming context was stopped: make a new one for a restart; with the same checkpoint folder it goes on "
+        + "where this one left off"
     case .noOutputOperation:
       "the job has no output operation, so nothing would be computed: add print(), foreachRDD, saveAsTextFiles or "
         + "saveToTopic"

@@ -25,8 +25,13 @@ final class TestLog<Element: Sendable>: Sendable {
   }
 
   /// A stream of the log; one dataset partition a log partition.
-  func stream(_ context: StreamingContext, limit: Int = .max) -> DStream<Element> {
-    let reader = Reader(self, limit: limit)
+  /// - Parameters:
+  ///   - limit: records a partition and batch.
+  ///   - isRateLimited: whether the job's rate is controlled.
+  func stream(
+    _ context: StreamingContext, limit: Int = .max, isRateLimited: Bool = false
+  ) -> DStream<Element> {
+    let reader = Reader(self, limit: limit, isRateLimited: isRateLimited)
     return context.inputStream(reader, label: "log") { [sluice = context.sluice] _, plan in
       let ranges = plan.ranges
       return RDD<Element>(
@@ -44,12 +49,14 @@ final class TestLog<Element: Sendable>: Sendable {
   final class Reader: StreamSource, @unchecked Sendable {
     let log: TestLog
     let limit: Int
+    let isRateLimited: Bool
     private var next: [Int: Int] = [:]
     private var ends: [Int]?
 
-    init(_ log: TestLog, limit: Int) {
+    init(_ log: TestLog, limit: Int, isRateLimited: Bool) {
       self.log = log
       self.limit = limit
+      self.isRateLimited = isRateLimited
     }
 
     var name: String { log.name }
@@ -70,9 +77,11 @@ final class TestLog<Element: Sendable>: Sendable {
     private func end(_ partition: Int) -> Int { ends?[partition] ?? log.partitions.value[partition].count }
     func plan(_ batch: BatchIdentity, interval: Duration) -> SourcePlan {
       var plan = SourcePlan()
+      let lags = log.partitions.value.indices.map { Int64(end($0) - (next[$0] ?? 0)) }
+      let shares = RateShares.shares(total: sharesMax, lags: lags)
       for partition in log.partitions.value.indices {
         let from = next[partition] ?? 0
-        let until = min(end(partition), limit == .max ? .max : from + limit)
+        let until = from + min(shares[partition], limit)
         plan.ranges.append(
           OffsetRange(
             TopicPartition(log.name, PartitionIndex(Int32(partition))), from: Offset(Int64(from)),
@@ -82,6 +91,10 @@ final class TestLog<Element: Sendable>: Sendable {
       advance(plan)
       return plan
     }
+    private var sharesMax: Int?
+    var takesLimits: Bool { isRateLimited }
+    var limitedPartitions: Int { log.partitions.value.count }
+    func limit(_ decision: RateDecision) { sharesMax = decision.recordsMax }
     var hasData: Bool { log.partitions.value.indices.contains { (next[$0] ?? 0) < end($0) } }
     func commit(_ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable ((any Error)?) -> Void) {
       then(nil)

@@ -49,11 +49,24 @@ public struct ConfigurationKey: Sendable {
     .init(
       "sluice.streaming.catchUp", .text, "none",
       "missed batches: none (one batch for all) or all (one each, 1,000 at most)"),
+    .init("sluice.streaming.backpressure.enabled", .boolean, "true", "bound batches by what the job can process"),
+    .init("sluice.streaming.backpressure.initialRate", .number, nil, "records a second of the first batch of all"),
+    .init("sluice.streaming.backpressure.pid.proportional", .number, "1", "weight of the present error"),
+    .init("sluice.streaming.backpressure.pid.integral", .number, "0.2", "weight of the piled up scheduling delay"),
+    .init("sluice.streaming.backpressure.pid.derived", .number, "0", "weight of the error's change"),
+    .init("sluice.streaming.backpressure.pid.minRate", .number, "100", "records a second below which no rate goes"),
     .init("sluice.streaming.availableNow", .boolean, "false", "stop once what the topics held at start is done"),
     .init("sluice.streaming.gracefulStopTimeout", .duration, "30s", "bound of a graceful stop"),
+    .init("sluice.streaming.unpersist", .boolean, "true", "free what a stream kept of datasets that it forgets"),
+    .init("sluice.streaming.concurrentJobs", .integer, "1", "batches at once: only 1, state and commits need order"),
     .init("sluice.kafka.bootstrapServers", .text, nil, "brokers to begin with; the embedded one where none is given"),
     .init("sluice.kafka.maxRatePerPartition", .integer, nil, "most records a second and topic partition"),
     .init("sluice.kafka.startingOffsets", .text, "earliest", "where to begin without committed offsets, or latest"),
+    .init(
+      "sluice.kafka.isolationLevel", .text, "read_committed",
+      "hide records of open and aborted transactions, or read_uncommitted"),
+    .init("sluice.metrics.port", .integer, nil, "serve metrics for Prometheus on this port, at /metrics; 0 for any"),
+    .init("sluice.metrics.address", .text, "127.0.0.1", "the IPv4 address to serve metrics on"),
     .init("sluice.broker.data", .text, nil, "data folder of the embedded broker"),
   ]
 
