@@ -131,15 +131,15 @@ let package = Package(
     tests(
       "LogBrokerTests", ["LogBroker", "LogStorage", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests(
-      "JobSchedulingTests",
-      ["JobScheduling", "Datasets", "Simulation", "LinuxSystem", "SystemInterfaces", "Groundwork"]),
-    tests(
       "FileStreamingTests",
       [
         "FileStreaming", "Streaming", "JobScheduling", "Datasets", "Codecs", "Simulation", "LinuxSystem",
         "SystemInterfaces", "Groundwork",
       ]),
     tests("MonitoringTests", ["Monitoring", "Streaming", "LinuxSystem", "SystemInterfaces", "Groundwork"]),
+    tests(
+      "JobSchedulingTests",
+      ["JobScheduling", "Datasets", "Simulation", "LinuxSystem", "SystemInterfaces", "Groundwork"]),
     tests("StreamingTests", ["Streaming", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests(
       "KafkaStreamingTests",
