@@ -45,6 +45,19 @@ import Testing
     workshop.expectIdle()
   }
 
+  @Test(arguments: [1, 10_000_000]) func nothingIsKeptOfAJobThatHasEnded(weight: Int64) throws {
+    let workshop = Workshop()
+    let notes = Notes()
+    weak var kept: AnyRDD?
+    do {
+      let dataset = workshop.noting("a", tasks: 20, weight: weight, in: notes).map { ($0, $0) }.reduceByKey(+)
+      kept = dataset
+      #expect(try workshop.run(dataset).failure == nil)
+    }
+    #expect(notes.count("a") == 20)
+    #expect(kept == nil)
+  }
+
   @Test func fifoServesJobsInTheOrderOfSubmission() {
     let (workshop, log, notes) = Self.busy(SchedulerSettings())
     for name in ["a", "b", "c"] {
