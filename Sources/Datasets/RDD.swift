@@ -157,7 +157,13 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
     ) { [self] partition, task, emit in
       var output = Chunk<Output>()
       try compute(partition, task) { view in
-        try operation.body(view, &output, task)
+        try task.checkCancellation()
+        do {
+          try operation.body(view, &output, task)
+        } catch {
+          task.noteFailure(in: label)
+          throw error
+        }
         if output.count > 0 {
           try emit(output.view)
           output.clear()

@@ -24,18 +24,27 @@ public final class TaskContext {
   public var recordsRead = 0
   /// Records handed to the output.
   public var recordsWritten = 0
+  /// Where the task stands in its input, such as `flights-0 at offset 1234`: set by a source, asked only if the task fails,
+  /// and then put into the message. What it captures must outlive the source's own computation.
+  public var inputPosition: (() -> String)?
+  /// The operator whose function threw first, for the message; nil where the task does not know.
+  public private(set) var failedOperator: String?
+  @usableFromInline let cancellation: TaskCancellation?
 
-  /// - Parameter seed: what the stage's random numbers are drawn from, beside the batch and the partition: the same in
-  ///   every replay; the stage's number where nil.
+  /// - Parameters:
+  ///   - seed: what the stage's random numbers are drawn from, beside the batch and the partition: the same in every
+  ///     replay; the stage's number where nil.
+  ///   - cancellation: how the task hears that nobody waits for it any more; never where nil.
   public init(
     batch: BatchIdentity, stage: Int, partition: Int, attempt: Int, locals: ExecutorLocals,
-    seed stageSeed: UInt64? = nil
+    seed stageSeed: UInt64? = nil, cancellation: TaskCancellation? = nil
   ) {
     self.batch = batch
     self.stage = stage
     self.partition = partition
     self.attempt = attempt
     self.locals = locals
+    self.cancellation = cancellation
     var seed = SeededRandom(seed: UInt64(bitPattern: batch.number.rawValue))
     let stageSeed = stageSeed ?? UInt64(truncatingIfNeeded: stage) << 32
     random = SeededRandom(seed: Hash64.fold(seed.next() ^ stageSeed, UInt64(truncatingIfNeeded: partition) &+ 1))
@@ -49,6 +58,11 @@ public final class TaskContext {
 
   /// Raises the maximum of that name to `value`, where it is lower. Call it once a chunk, not once a record.
   public func raise(_ name: String, to value: Int64) { maxima[name] = max(maxima[name] ?? value, value) }
+
+  /// Notes which operator's function threw; the first one counts, those around it only pass the error on.
+  public func noteFailure(in label: String) {
+    if failedOperator == nil { failedOperator = label }
+  }
 }
 
 /// A batch's number, its identity, and its time.

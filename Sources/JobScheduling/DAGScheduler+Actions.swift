@@ -14,7 +14,9 @@ extension DAGScheduler: JobRunner {
     }
     let batch = batchOfActions ?? BatchIdentity(number: 0, time: loop.wallTime)
     let answer = Answer()
-    let spec = JobSpec(dataset: dataset, partitions: partitions, batch: batch, label: label) { partition, context in
+    let spec = JobSpec(
+      dataset: dataset, partitions: partitions, batch: batch, label: label, properties: localProperties
+    ) { partition, context in
       try task(dataset, partition, context)
     } onComplete: {
       answer.end = $0

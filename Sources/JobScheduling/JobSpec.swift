@@ -20,6 +20,8 @@ public struct JobSpec: Sendable {
   public var operation: Int
   /// For people: `save delays`, `collect`.
   public var label: String
+  /// The pool it competes in, its group and its description, among others.
+  public var properties: LocalProperties
   /// Called on the loop with each result that nobody will use: its job failed or was cancelled meanwhile.
   public var onDiscard: (@Sendable (_ result: any Sendable) -> Void)?
   /// Called once on the loop, never inside a call to the scheduler.
@@ -29,6 +31,7 @@ public struct JobSpec: Sendable {
   /// - Parameter partitions: each once, in the order wanted of the results; all, from 0 on, where nil.
   public init(
     dataset: AnyRDD, partitions: [Int]? = nil, batch: BatchIdentity, operation: Int = 0, label: String,
+    properties: LocalProperties = LocalProperties(),
     onDiscard: (@Sendable (_ result: any Sendable) -> Void)? = nil, work: @escaping Work,
     onComplete: @escaping @Sendable (JobEnd) -> Void
   ) {
@@ -38,6 +41,7 @@ public struct JobSpec: Sendable {
     self.batch = batch
     self.operation = operation
     self.label = label
+    self.properties = properties
     self.onDiscard = onDiscard
     self.onComplete = onComplete
   }

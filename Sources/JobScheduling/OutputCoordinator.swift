@@ -173,7 +173,7 @@ public final class BatchOutput: @unchecked Sendable {
     switch operation.kind {
     case .action(let body):
       let scheduler = coordinator.scheduler
-      let outer = scheduler.batchOfActions
+      let (outer, properties) = (scheduler.batchOfActions, scheduler.localProperties)
       let outerMetrics = scheduler.metricsOfActions
       scheduler.batchOfActions = batch
       scheduler.metricsOfActions = JobMetrics()
@@ -181,12 +181,16 @@ public final class BatchOutput: @unchecked Sendable {
         try body(batch)
         return []
       }
-      scheduler.batchOfActions = outer
       reports[index].metrics = scheduler.metricsOfActions
       scheduler.metricsOfActions = outerMetrics
+      // What the operation set for its own jobs is not the next one's.
+      (scheduler.batchOfActions, scheduler.localProperties) = (outer, properties)
       computed(index, result)
     case .sink(let sink, let dataset, let work):
-      let spec = JobSpec(dataset: dataset, batch: batch, operation: index, label: operation.name) { result in
+      let spec = JobSpec(
+        dataset: dataset, batch: batch, operation: index, label: operation.name,
+        properties: coordinator.scheduler.localProperties
+      ) { result in
         if let output = result as? TaskOutput { sink.discard(output) }
       } work: { partition, task in
         let output = try work(partition, task)

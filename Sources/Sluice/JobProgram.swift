@@ -3,6 +3,7 @@ import Groundwork
 import JobScheduling
 import KafkaStreaming
 import LinuxSystem
+import Monitoring
 import Streaming
 import Synchronization
 import SystemInterfaces
@@ -83,10 +84,12 @@ struct JobProgram: Sendable {
     _ world: World, _ life: JobLife, _ configuration: SluiceConfiguration, _ jobName: String, _ state: StateDirectory
   ) throws -> StreamingContext {
     let programName = spec.name
+    let given = Dictionary(uniqueKeysWithValues: configuration.given.map { ($0.key, $0.value) })
     let scheduler = DAGScheduler(
-      loop: life.loop, runner: world.runner, attemptsMax: try configuration.int("sluice.task.maxFailures") ?? 4)
+      loop: life.loop, runner: world.runner, attemptsMax: try configuration.int("sluice.task.maxFailures") ?? 4,
+      settings: try SchedulerSettings(given))
     let parallelism = try configuration.int("sluice.default.parallelism") ?? world.runner.executorCount
-    var settings = Dictionary(uniqueKeysWithValues: configuration.given.map { ($0.key, $0.value) })
+    var settings = given
     settings["sluice.broker.data"] = configuration.text("sluice.broker.data") ?? state.broker
     let context = try StreamingContext(
       sluice: SluiceContext(runner: scheduler, defaultParallelism: max(1, parallelism)),
@@ -104,7 +107,22 @@ struct JobProgram: Sendable {
           bootstrap: { [try life.embeddedBroker(data)] },
           durability: { "the embedded broker's records survive the death of the process, not a power loss" }))
     }
+    try serveMetrics(of: context, configuration)
     return context
+  }
+
+  /// The page for Prometheus, where a port is set.
+  private func serveMetrics(of context: StreamingContext, _ configuration: SluiceConfiguration) throws {
+    guard let wanted = try configuration.int("sluice.metrics.port") else { return }
+    guard let port = UInt16(exactly: wanted) else {
+      throw StreamingError.invalidDefinition("sluice.metrics.port: \(wanted) is no port: choose 0 to 65535")
+    }
+    let metrics = StreamingMetrics(jobName: context.environment.jobName, interval: context.batchInterval)
+    let address = configuration.text("sluice.metrics.address") ?? "127.0.0.1"
+    let server = try HTTPServer(address: address, port: port) { path in path == "/metrics" ? metrics.page : nil }
+    context.addStreamingListener(metrics)
+    context.atStop { server.stop() }
+    context.environment.log("metrics on http://\(address):\(server.port)/metrics")
   }
 }
 

@@ -18,7 +18,7 @@ public class AnyDStream: @unchecked Sendable {
   /// How many windows are made of it.
   package private(set) var windowCount = 0
   private var ownRememberDuration: Duration = .zero
-  private var discards: [@Sendable (BatchNumber) -> Void] = []
+  private var drops: [@Sendable (BatchNumber) -> Void] = []
 
   init(_ context: StreamingContext, label: String, parents: [AnyDStream], slide: Duration?) {
     self.context = context
@@ -64,10 +64,12 @@ public class AnyDStream: @unchecked Sendable {
   /// Drops datasets of batches whose time is at or before `time`, as far as no window needs them.
   package func forget(through time: Timestamp) {}
 
-  /// A batch was given up, and its data are in no later one's: its dataset goes, and what windows kept of it.
-  package func discard(_ batch: BatchNumber) { for discard in discards { discard(batch) } }
+  /// Drops the dataset of a batch that failed, and what windows kept of it; where the batch runs again they are made
+  /// anew.
+  package func drop(_ batch: BatchNumber) { for drop in drops { drop(batch) } }
 
-  package func onDiscard(_ body: @escaping @Sendable (BatchNumber) -> Void) { discards.append(body) }
+  /// Has `body` called when a batch is dropped.
+  package func onDrop(_ body: @escaping @Sendable (BatchNumber) -> Void) { drops.append(body) }
 
   /// Counts a window that is made of the stream; true where there was one before.
   package func noteWindow() -> Bool {
@@ -145,9 +147,9 @@ public final class DStream<Element>: AnyDStream, @unchecked Sendable {
     remembered.removeFirst(count)
   }
 
-  package override func discard(_ batch: BatchNumber) {
+  package override func drop(_ batch: BatchNumber) {
     remembered.removeAll { $0.frame.number == batch }
-    super.discard(batch)
+    super.drop(batch)
   }
 
   package override var rememberedCount: Int { remembered.count }

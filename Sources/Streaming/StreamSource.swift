@@ -31,7 +31,7 @@ public struct SourcePlan: Sendable, Equatable {
     self.details = details
   }
   /// Whether the batch gets nothing.
-  public var isEmpty: Bool { records == 0 && ranges.allSatisfy(\.isEmpty) }
+  public var isEmpty: Bool { records == 0 && bytes == 0 && ranges.allSatisfy(\.isEmpty) }
 }
 
 /// How far a source is behind.
@@ -58,6 +58,12 @@ public protocol StreamSource: AnyObject, Sendable {
     _ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable (Result<SourcePlan, any Error>) -> Void)
   /// Begins to read; `ready` once, when the first plan can be made or with why it never can.
   func start(_ environment: SourceEnvironment, ready: @escaping @Sendable (Result<Void, any Error>) -> Void)
+  /// Whether `limit` is obeyed: the driver then measures how much the job can take in.
+  var takesLimits: Bool { get }
+  /// Partitions among which a limit is shared; 0 before they are known.
+  var limitedPartitions: Int { get }
+  /// Bounds the plans from now on; called before each.
+  func limit(_ decision: RateDecision)
   /// What is here for the next batch. No request goes out: it decides over data that has arrived.
   func plan(_ batch: BatchIdentity, interval: Duration) -> SourcePlan
   /// Whether a plan made now would hold records.
@@ -78,6 +84,9 @@ public protocol StreamSource: AnyObject, Sendable {
 
 extension StreamSource {
   public func restore(_ last: SourcePlan) {}
+  public var takesLimits: Bool { false }
+  public var limitedPartitions: Int { 0 }
+  public func limit(_ decision: RateDecision) {}
   /// Gives an empty plan: what cannot be read again is lost, which is why such a source is at-most-once.
   public func replay(
     _ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable (Result<SourcePlan, any Error>) -> Void

@@ -94,6 +94,7 @@ public final class StreamingContext: @unchecked Sendable {
     self.batchInterval = batchInterval
     self.environment = environment
     unpersistsForgotten = environment.settings["sluice.streaming.unpersist"] != "false"
+    sluice.attachments.put(AttachedFiles(environment.world.files))
   }
 
   // MARK: Definition
@@ -121,6 +122,15 @@ public final class StreamingContext: @unchecked Sendable {
 
   /// Adds a listener; it hears of everything from the start on.
   public func addStreamingListener(_ listener: any StreamingListener) { listeners.append(listener) }
+
+  /// The sources' names, made unique: the logs find sources by them.
+  package var sourceNames: [String] {
+    var seen: [String: Int] = [:]
+    return sources.map { source in
+      seen[source.name, default: 0] += 1
+      return seen[source.name]! == 1 ? source.name : "\(source.name) #\(seen[source.name]!)"
+    }
+  }
 
   /// Adds a part of the engine that takes part in every batch; its key must not be in use.
   package func add(participant: any BatchParticipant) {

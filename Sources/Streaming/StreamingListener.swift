@@ -53,6 +53,12 @@ public struct BatchInfo: Sendable {
   public var skippedTicks: Int
   /// Records that could be read and are in no batch yet, when the batch was planned.
   public var lag: Int64
+  /// How much the batch could take of each source whose rate is controlled, by the source's name.
+  public var rates: [String: RateDecision] = [:]
+  /// Whether it was planned by an earlier run of the job and is run again.
+  public var isReplay = false
+  /// Attempts so far, this one included: more than 1 where the failure policy retries.
+  public var attempts = 1
   /// Why it failed; nil where it did not.
   public var failureReason: String?
 

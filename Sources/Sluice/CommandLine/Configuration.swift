@@ -1,4 +1,5 @@
 import Groundwork
+import JobScheduling
 
 /// The settings of a job: what code says stands over flags, flags over the properties file, the file over defaults.
 ///
@@ -82,7 +83,7 @@ public struct SluiceConfiguration: Sendable {
     var lines: [String] = []
     for (key, _) in given {
       let origin = entry(key)?.origin ?? ""
-      if key.hasPrefix("sluice."), ConfigurationKey.byName[key] == nil {
+      if key.hasPrefix("sluice."), ConfigurationKey.byName[key] == nil, SchedulerSettings.poolProperty(key) == nil {
         let nearest = Suggestions.nearest(to: key, among: ConfigurationKey.all.map(\.name))
         lines.append("unknown setting \(key) (from \(origin)); it has no effect\(SluiceConfiguration.meant(nearest))")
       } else if key.hasPrefix("spark.") {

@@ -5,7 +5,7 @@ import JobScheduling
 /// A part of the engine that takes part in every batch and must survive a restart: the rate controller, watermarks, state.
 ///
 /// The driver calls each in the order of registration (`StreamingContext.add(participant:)`), on its loop. For one batch:
-/// `plan` or `replan`, then (while its output is computed) `completions`, `prepare`, and after the decision `committed`, or
+/// `willPlan` and `plan`, or `replan`, then (while its output is computed) `completions`, `prepare`, and after the decision `committed`, or
 /// `aborted` where the batch failed; the batch after it is planned after that. Each has a default that does nothing.
 package protocol BatchParticipant: AnyObject, Sendable {
   /// Under which its notes are kept; unique in a job and the same after a restart: `rate topics flights`.
@@ -15,6 +15,8 @@ package protocol BatchParticipant: AnyObject, Sendable {
   ///   where the participant is new.
   /// - Throws: where what was kept does not fit the job any more; the text says how to go on.
   func restore(_ last: RestorePoint?) throws(StreamingError)
+  /// The sources are about to plan a batch.
+  func willPlan()
   /// A batch is being planned, after its sources.
   /// - Parameter plans: what the sources gave, in the order of definition.
   /// - Returns: what must be the same when the batch is run again.
@@ -75,6 +77,7 @@ package struct CompletionJob: Sendable {
 
 extension BatchParticipant {
   package func restore(_ last: RestorePoint?) throws(StreamingError) {}
+  package func willPlan() {}
   package func plan(_ batch: BatchIdentity, _ plans: [SourcePlan]) -> String? { nil }
   package func replan(_ batch: BatchIdentity, _ plans: [SourcePlan], note: String?) {}
   package func completions(_ frame: BatchFrame) -> [CompletionJob] { [] }

@@ -29,7 +29,9 @@ extension BatchRecord {
       for detail in source.plan.details { lines.append("detail \(LineText.escaped(detail))") }
       if let reason = source.plan.limitReason { lines.append("limit \(LineText.escaped(reason))") }
     }
-    for note in notes { lines.append("note \(LineText.escaped(note.key)): \(LineText.escaped(note.text))") }
+    for note in notes {
+      lines.append("note \(LineText.escaped(note.key, colons: true)): \(LineText.escaped(note.text))")
+    }
     return lines.joined(separator: "\n")
   }
 
@@ -110,15 +112,16 @@ extension SourcePlan {
 
 /// Text that stays on one line.
 enum LineText {
-  /// Percent signs and line ends by their codes.
-  static func escaped(_ text: some StringProtocol) -> String {
-    guard text.utf8.contains(where: { $0 == 10 || $0 == 13 || $0 == 37 }) else { return String(text) }
+  /// Percent signs and line ends by their codes, and colons where asked for.
+  static func escaped(_ text: some StringProtocol, colons: Bool = false) -> String {
+    guard text.utf8.contains(where: { $0 == 10 || $0 == 13 || $0 == 37 || $0 == 58 }) else { return String(text) }
     var result = ""
     for character in text.unicodeScalars {
       switch character {
       case "%": result += "%25"
       case "\n": result += "%0A"
       case "\r": result += "%0D"
+      case ":" where colons: result += "%3A"
       default: result.unicodeScalars.append(character)
       }
     }
