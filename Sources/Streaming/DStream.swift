@@ -18,7 +18,7 @@ public class AnyDStream: @unchecked Sendable {
   /// How many windows are made of it.
   package private(set) var windowCount = 0
   private var ownRememberDuration: Duration = .zero
-  private var drops: [@Sendable (BatchNumber) -> Void] = []
+  private var discards: [@Sendable (BatchNumber) -> Void] = []
 
   init(_ context: StreamingContext, label: String, parents: [AnyDStream], slide: Duration?) {
     self.context = context
@@ -64,12 +64,10 @@ public class AnyDStream: @unchecked Sendable {
   /// Drops datasets of batches whose time is at or before `time`, as far as no window needs them.
   package func forget(through time: Timestamp) {}
 
-  /// Drops the dataset of a batch that failed, and what windows kept of it; where the batch runs again they are made
-  /// anew.
-  package func drop(_ batch: BatchNumber) { for drop in drops { drop(batch) } }
+  /// A batch failed: its dataset goes, and what windows kept of it. It may run again, and is then made anew.
+  package func discard(_ batch: BatchNumber) { for discard in discards { discard(batch) } }
 
-  /// Has `body` called when a batch is dropped.
-  package func onDrop(_ body: @escaping @Sendable (BatchNumber) -> Void) { drops.append(body) }
+  package func onDiscard(_ body: @escaping @Sendable (BatchNumber) -> Void) { discards.append(body) }
 
   /// Counts a window that is made of the stream; true where there was one before.
   package func noteWindow() -> Bool {
@@ -147,9 +145,9 @@ public final class DStream<Element>: AnyDStream, @unchecked Sendable {
     remembered.removeFirst(count)
   }
 
-  package override func drop(_ batch: BatchNumber) {
+  package override func discard(_ batch: BatchNumber) {
     remembered.removeAll { $0.frame.number == batch }
-    super.drop(batch)
+    super.discard(batch)
   }
 
   package override var rememberedCount: Int { remembered.count }

@@ -26,7 +26,7 @@ import Groundwork
   /// - Parameter stream: the stream that is reduced: where it gives up a batch, the panes made in that batch go.
   @usableFromInline package init(_ spec: WindowSpec, of stream: AnyDStream) {
     self.spec = spec
-    stream.onDrop { [self] batch in panes.removeAll { $0.batch == batch } }
+    stream.onDiscard { [self] batch in panes.removeAll { $0.batch == batch } }
   }
 
   /// Drops the panes that end at or before `limit`, and makes those that are missing up to `end`.

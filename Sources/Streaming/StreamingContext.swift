@@ -81,6 +81,7 @@ public final class StreamingContext: @unchecked Sendable {
   /// Whether streams free what they kept of datasets that they forget.
   package let unpersistsForgotten: Bool
   private let life = Atomic(StreamingContextState.initialized)
+  private var isStopAsked = false
 
   /// - Parameter batchInterval: at least 1 ms, whole milliseconds.
   /// - Throws: `StreamingError.invalidDefinition` for another interval.
@@ -93,8 +94,8 @@ public final class StreamingContext: @unchecked Sendable {
     self.sluice = sluice
     self.batchInterval = batchInterval
     self.environment = environment
-    unpersistsForgotten = environment.settings["sluice.streaming.unpersist"] != "false"
     sluice.attachments.put(AttachedFiles(environment.world.files))
+    unpersistsForgotten = environment.settings["sluice.streaming.unpersist"] != "false"
   }
 
   // MARK: Definition
@@ -122,6 +123,11 @@ public final class StreamingContext: @unchecked Sendable {
 
   /// Adds a listener; it hears of everything from the start on.
   public func addStreamingListener(_ listener: any StreamingListener) { listeners.append(listener) }
+
+  /// Calls each listener, for events that the driver does not see. On the driver's loop.
+  package func tellListeners(_ event: (any StreamingListener) -> Void) {
+    for listener in listeners { event(listener) }
+  }
 
   /// The sources' names, made unique: the logs find sources by them.
   package var sourceNames: [String] {
@@ -254,14 +260,24 @@ public final class StreamingContext: @unchecked Sendable {
   /// Where the context is in its life. Callable from anywhere.
   public var state: StreamingContextState { life.load(ordering: .sequentiallyConsistent) }
 
-  /// Stops the job: gracefully, the batch that runs is finished and committed, and no further one begins. Callable from
-  /// anywhere, also before the first batch; a context that was not started cannot be started any more.
+  /// Stops the job: gracefully, the batch that runs is finished and committed, and no further one begins; but what
+  /// receivers hold in memory only is worked through first, within `sluice.streaming.gracefulStopTimeout`, unless this is
+  /// the second call. Callable from anywhere, also before the first batch; a context that was not started cannot be
+  /// started any more.
   public func stop(gracefully: Bool = true) {
     // Stopped before it was started: there is nobody to tell.
     let (isUnstarted, _) = life.compareExchange(
       expected: .initialized, desired: .stopped, ordering: .sequentiallyConsistent)
     if isUnstarted { return }
-    environment.loop.post { [self] in driver?.stop(gracefully: gracefully) }
+    environment.loop.post { [self] in
+      guard let driver else { return }
+      guard gracefully, !isStopAsked, sources.contains(where: \.losesDataOnStop) else {
+        return driver.stop(gracefully: gracefully)
+      }
+      isStopAsked = true
+      driver.stopAtPresentEnd()
+      environment.loop.after(driver.gracefulStopTimeout) { driver.stop(gracefully: true) }
+    }
   }
 
   /// Works through what the sources hold at this moment, then stops. Callable from anywhere.

@@ -155,7 +155,7 @@ extension DStream {
 
   /// - Parameter stream: the stream that is reduced: where it gives up a batch, the window made in that batch goes.
   @usableFromInline package init(of stream: AnyDStream) {
-    stream.onDrop { [self] batch in if last?.batch == batch { last = before } }
+    stream.onDiscard { [self] batch in if last?.batch == batch { last = before } }
   }
 
   /// The last window, where it reaches behind `start`, which is where the next one begins.

@@ -227,7 +227,7 @@ import Testing
     try harness.start()
     try harness.advance(3)
     given.value = harness.context.streams.count
-    for stream in harness.context.streams { stream.drop(3) }
+    for stream in harness.context.streams { stream.discard(3) }
     try harness.advance(3)
     try harness.stop()
     // 1, 1+2, 1+2+3, then without the 3.

@@ -59,6 +59,13 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.streaming.gracefulStopTimeout", .duration, "30s", "bound of a graceful stop"),
     .init("sluice.streaming.unpersist", .boolean, "true", "free what a stream kept of datasets that it forgets"),
     .init("sluice.streaming.concurrentJobs", .integer, "1", "batches at once: only 1, state and commits need order"),
+    .init("sluice.streaming.blockInterval", .duration, "200ms", "received data of this time is one task's work"),
+    .init("sluice.streaming.receiver.maxRate", .integer, nil, "most records a second and receiver"),
+    .init("sluice.streaming.receiver.writeAheadLog.enable", .boolean, "false", "keep what is received past a crash"),
+    .init("sluice.streaming.receiverRestartDelay", .duration, "100ms", "wait before a receiver starts anew; doubles"),
+    .init(
+      "sluice.streaming.fileStream.minRememberDuration", .duration, "60s",
+      "files older than this are not picked up late"),
     .init("sluice.kafka.bootstrapServers", .text, nil, "brokers to begin with; the embedded one where none is given"),
     .init("sluice.kafka.maxRatePerPartition", .integer, nil, "most records a second and topic partition"),
     .init("sluice.kafka.startingOffsets", .text, "earliest", "where to begin without committed offsets, or latest"),
