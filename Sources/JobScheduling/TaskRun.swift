@@ -77,8 +77,7 @@ final class TaskRun: @unchecked Sendable {
         product,
         TaskSummary(
           recordsRead: context.recordsRead, recordsWritten: context.recordsWritten, counters: context.counters,
-          maxima: context.maxima,
-          duration: clock.now - start))
+          maxima: context.maxima, duration: clock.now - start))
     } catch let missing as InputMissing {
       return .inputMissing(missing.input)
     } catch is ShuffleOutputMissing {
