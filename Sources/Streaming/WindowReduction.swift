@@ -119,6 +119,11 @@ extension DStream {
 
   /// Batches are kept until the pane they belong to is made: up to a slide after their time.
   @usableFromInline package func keepForPanes(_ spec: WindowSpec) {
+    if context.environment.checkpointDirectory != nil {
+      context.environment.log(
+        "the panes of the windows of \(spec.length.text) over '\(name)' are in memory only: after a restart the first "
+          + "windows miss what came before it")
+    }
     let duration = spec.slide + context.batchInterval
     remember(duration)
     if spec.slide > context.batchInterval { rememberLineage(duration) }
