@@ -71,6 +71,8 @@ public final class StreamingContext: @unchecked Sendable {
   package private(set) var operators: [Operator] = []
   package private(set) var streams: [AnyDStream] = []
   package private(set) var sources: [any StreamSource] = []
+  /// By the operator's number, which source a stream reads.
+  package private(set) var sourceOfStream: [Int: Int] = [:]
   package private(set) var outputs: [StreamOutput] = []
   /// The engine's parts that take part in every batch, in the order of registration.
   package private(set) var participants: [any BatchParticipant] = []
@@ -112,9 +114,11 @@ public final class StreamingContext: @unchecked Sendable {
   ) -> DStream<Element> {
     let index = sources.count
     sources.append(source)
-    return DStream<Element>(self, label: label, parents: []) { frame in
+    let stream = DStream<Element>(self, label: label, parents: []) { frame in
       dataset(frame.identity, frame.plans[index])
     }
+    sourceOfStream[stream.operatorIndex] = index
+    return stream
   }
 
   /// The elements of several streams of the same type.

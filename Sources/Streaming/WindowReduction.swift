@@ -33,6 +33,7 @@ extension DStream {
   @inlinable package func reducedWindows<Key: Hashable & Sendable, Value: Sendable>(
     _ spec: WindowSpec, label: String, _ update: @escaping @Sendable (inout Value, Value) throws -> Void
   ) -> DStream<(Key, Value)> where Element == (Key, Value) {
+    notePanesInMemory(spec)
     let panes = PaneStore<(Key, Value)>(spec, of: self)
     return DStream<(Key, Value)>(
       context, label: label, parents: [self], slide: spec.slide, windowEnd: { spec.end($0) }
@@ -56,6 +57,7 @@ extension DStream {
     filter: (@Sendable ((Key, Value)) throws -> Bool)?
   ) -> DStream<(Key, Value)> where Element == (Key, Value) {
     let update: @Sendable (inout Value, Value) throws -> Void = { $0 = try combine($0, $1) }
+    notePanesInMemory(spec)
     let panes = PaneStore<(Key, Value)>(spec, of: self)
     let running = RunningWindow(of: self)
     return DStream<(Key, Value)>(
@@ -113,6 +115,14 @@ extension DStream {
         if output.count > 0 { try emit(output.view) }
       }
     }
+  }
+
+  /// Says at the start that a restart loses the panes.
+  @usableFromInline package func notePanesInMemory(_ spec: WindowSpec) {
+    guard context.environment.checkpointDirectory != nil else { return }
+    context.environment.log(
+      "the panes of the windows of \(spec.length.text) over '\(name)' are in memory only: after a restart the first "
+        + "windows miss what came before it")
   }
 
   /// Holds the batch: what windows will be made of.
