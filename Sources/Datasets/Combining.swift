@@ -10,19 +10,19 @@ extension RDD {
       return RDD<(Key, Combined)>(
         context, label: label, partitionCount: partitionCount, dependencies: [.narrow(self)], partitioning: partitioning
       ) { partition, task, emit in
-        let table = try fill(partition, task)
+        let table = try task.naming(label) { try fill(partition, task) }
         try table.emitPairs(emit)
       }
     }
     let shuffle = ShuffleDependency(
       parent: ready(for: partitioner), reducePartitions: partitioner.partitionCount
     ) { partition, task in
-      try fill(partition, task).blocks(partitioner.resolved())
+      try task.naming(label) { try fill(partition, task).blocks(partitioner.resolved()) }
     }
     return RDD<(Key, Combined)>(
       context, label: label, partitionCount: partitioner.partitionCount, dependencies: [.shuffle(shuffle)],
       partitioning: partitioner.placement
-    ) { partition, _, emit in try shuffle.merge(partition, merge, emit) }
+    ) { partition, task, emit in try shuffle.merge(partition, task, label, merge, emit) }
   }
 }
 
@@ -30,7 +30,7 @@ extension ShuffleDependency {
   /// The reduce side of a shuffle whose map side combined: entries of equal keys merged in the order of the map
   /// partitions. Only for a shuffle whose map side writes the blocks of an `OrderedTable<Key, Value>`.
   @inlinable func merge<Key: Hashable & Sendable, Value>(
-    _ partition: Int, _ merge: (inout Value, Value) throws -> Void,
+    _ partition: Int, _ task: TaskContext, _ label: String, _ merge: (inout Value, Value) throws -> Void,
     _ emit: (UnsafeBufferPointer<(Key, Value)>) throws -> Void
   ) throws {
     let blocks = try output.blocks(forReduce: partition)
@@ -43,7 +43,12 @@ extension ShuffleDependency {
     var table = OrderedTable<Key, Value>(capacity: blocks.reduce(0) { Swift.max($0, $1.count) })
     for block in blocks {
       try unsafeDowncast(block, to: ArrayBlock<(Key, Value)>.self).elements.withUnsafeBufferPointer { view in
-        try table.merge(view, key: { $0.0 }, initial: { $0.1 }, update: { try merge(&$0, $1.1) })
+        do {
+          try table.merge(view, key: { $0.0 }, initial: { $0.1 }, update: { try merge(&$0, $1.1) })
+        } catch {
+          task.noteFailure(in: label)
+          throw error
+        }
       }
     }
     try table.emitPairs(emit)
