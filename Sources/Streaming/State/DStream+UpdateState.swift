@@ -54,7 +54,7 @@ extension DStream {
       }
       return RDD<(Key, S)>(
         context.sluice, label: "updateStateByKey", partitionCount: run.partitionCount,
-        dependencies: [.narrow(input)] + (initial.map { [.narrow($0)] } ?? []), partitioning: partitioner.identity
+        dependencies: [.narrow(input)] + (initial.map { [.narrow($0)] } ?? []), partitioning: partitioner.placement
       ) { partition, task, emit in
         try run.result(partition, task).output.emit(emit)
       }

@@ -102,7 +102,7 @@ extension DStream {
       }
       return RDD<(Key, Value)>(
         context.sluice, label: label, partitionCount: run.partitionCount, dependencies: [.narrow(input)],
-        partitioning: partitioner.identity
+        partitioning: partitioner.placement
       ) { partition, task, emit in try run.result(partition, task).output.emit(emit) }
     }
     let windows = stream.dueWindows(times, slide, label: label)

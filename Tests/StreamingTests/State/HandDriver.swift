@@ -31,6 +31,18 @@ final class HandRunner: JobRunner, @unchecked Sendable {
     return try partitions.map { partition in try attempt(partition) { try task(dataset, partition, $0) } }
   }
 
+  var localProperties = LocalProperties()
+
+  /// At once as well: nothing here has a loop to come back on.
+  func submit<Element, Output: Sendable>(
+    _ dataset: RDD<Element>, partitions: [Int], label: String,
+    _ task: @escaping @Sendable (_ dataset: RDD<Element>, _ partition: Int, _ task: TaskContext) throws -> Output,
+    then: @escaping @Sendable (Result<[Output], any Error>) -> Void
+  ) -> @Sendable (String) -> Void {
+    then(Result { try run(dataset, partitions: partitions, label: label, task) })
+    return { _ in }
+  }
+
   func attempt<Output>(_ partition: Int, _ body: (TaskContext) throws -> Output) throws -> Output {
     stage += 1
     var failures = 0
