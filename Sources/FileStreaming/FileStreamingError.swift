@@ -23,6 +23,7 @@ public enum FileStreamingError: DiagnosableError, Equatable {
   /// The context was made without files.
   case noFileStore
 
+  /// Mostly the caller's: a path or a length that cannot be.
   public var fault: Fault {
     switch self {
     case .noFileStore: .ours
@@ -30,9 +31,12 @@ public enum FileStreamingError: DiagnosableError, Equatable {
     default: .user
     }
   }
+  /// Never: the same files give the same answer.
   public var isRetriable: Bool { false }
+  /// Always: the context is as before.
   public var leavesUsable: Bool { true }
 
+  /// What is wrong, and what to do.
   public var description: String {
     switch self {
     case .noInput(let path): "no file matches \(path): check the path; names that begin with . or _ are not looked at"

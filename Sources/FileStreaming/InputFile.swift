@@ -10,6 +10,10 @@ public struct InputFile: Sendable, Hashable {
   /// When it was written last.
   public var modified: Timestamp
 
+  /// - Parameters:
+  ///   - path: where it stands.
+  ///   - size: its bytes.
+  ///   - modified: when it was written last.
   public init(path: String, size: Int64, modified: Timestamp) {
     self.path = path
     self.size = size

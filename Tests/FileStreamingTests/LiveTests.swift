@@ -1,4 +1,5 @@
 import Datasets
+import Dispatch
 import Glibc
 import Groundwork
 import JobScheduling
@@ -92,5 +93,57 @@ import Testing
     serverLoop.stop()
     loop.waitUntilEnded()
     serverLoop.waitUntilEnded()
+  }
+
+  /// A receiver may store from any thread: nothing is lost, doubled, or confirmed twice.
+  @Test func storesFromManyThreads() throws {
+    final class Threads: Receiver {
+      let confirmed = Atomic<Int>(0)
+      let perThread = 5_000
+      func onStart(_ supervisor: ReceiverSupervisor<Int>) {
+        for thread in 0..<4 {
+          DispatchQueue.global().async { [self] in
+            for number in 0..<perThread {
+              let element = thread * perThread + number
+              if number % 10 == 0 {
+                supervisor.store([element]) { if $0 == nil { self.confirmed.add(1, ordering: .relaxed) } }
+              } else {
+                supervisor.store(element)
+              }
+            }
+          }
+        }
+      }
+      func onStop() {}
+    }
+    let live = LiveWorld.make(executors: 2)
+    defer { live.stop() }
+    let loop = EpollLoop(named: "test driver")
+    let scheduler = DAGScheduler(loop: loop, runner: live.world.runner)
+    let context = try StreamingContext(
+      sluice: SluiceContext(runner: scheduler, defaultParallelism: 2), batchInterval: .milliseconds(10),
+      environment: StreamingEnvironment(world: live.world, loop: loop, scheduler: scheduler, jobName: "threads"))
+    let receiver = Threads()
+    let all = Cell<[Int]>([])
+    let ended = Cell<[String]>([])
+    let count = 4 * receiver.perThread
+    loop.post {
+      context.receiverStream(receiver).foreachRDD { batch in
+        all.value += try batch.collect()
+        if all.value.count >= count { context.stop() }
+      }
+      do {
+        try context.start { error in ended.value.append(error.map { "\($0)" } ?? "ended") }
+      } catch {
+        ended.value.append("\(error)")
+      }
+    }
+    let limit = ContinuousClock.now + .seconds(60)
+    while ended.value.isEmpty, ContinuousClock.now < limit { sched_yield() }
+    #expect(ended.value == ["ended"])
+    #expect(all.value.sorted() == Array(0..<count))
+    #expect(receiver.confirmed.load(ordering: .relaxed) == count / 10)
+    loop.stop()
+    loop.waitUntilEnded()
   }
 }
