@@ -93,9 +93,17 @@ public class DStream<Element>: AnyDStream, @unchecked Sendable {
   private let windowEnd: (@Sendable (BatchFrame) -> Timestamp?)?
   /// Marks a batch's dataset to be kept, or not to be kept any more; nil where it is computed anew for each use.
   private var keeping: (@Sendable (RDD<Element>) -> Void)?
-  /// Marks a dataset to be cut off from its lineage, at times that are multiples of the duration.
-  private var cutting: (interval: Duration, mark: @Sendable (RDD<Element>) -> Void)?
-  private var remembered: [(frame: BatchIdentity, dataset: RDD<Element>?)] = []
+  /// Holds the datasets of batches whose times are multiples of the duration; see `checkpoint`.
+  private var cutting: (interval: Duration, hold: Hold)?
+  private var remembered: [Remembered] = []
+
+  @usableFromInline package typealias Hold = @Sendable (RDD<Element>, HeldPartitions) -> RDD<Element>
+  private struct Remembered {
+    var frame: BatchIdentity
+    var dataset: RDD<Element>?
+    /// Where the dataset is held; nil once its lineage was cut, or where it is not to be.
+    var pending: HeldPartitions?
+  }
 
   /// - Parameters:
   ///   - context: where the stream is defined.
@@ -119,13 +127,17 @@ public class DStream<Element>: AnyDStream, @unchecked Sendable {
   /// The dataset of the batch; the same object however often it is asked for. On the driver's loop.
   public func dataset(_ frame: BatchFrame) -> RDD<Element>? {
     if let last = remembered.last, last.frame.number == frame.number { return last.dataset }
-    let dataset = generate(frame)
-    if let dataset {
+    var entry = Remembered(frame: frame.identity, dataset: generate(frame))
+    if let dataset = entry.dataset {
       keeping?(dataset)
-      if let cutting, frame.time.isMultiple(of: cutting.interval) { cutting.mark(dataset) }
+      if let cutting, frame.time.isMultiple(of: cutting.interval) {
+        let held = HeldPartitions(dataset.partitionCount)
+        entry.dataset = cutting.hold(dataset, held)
+        entry.pending = held
+      }
     }
-    remembered.append((frame.identity, dataset))
-    return dataset
+    remembered.append(entry)
+    return entry.dataset
   }
 
   /// The datasets of batches with times in `(after, through]`, oldest first, as far as they are remembered.
@@ -143,6 +155,17 @@ public class DStream<Element>: AnyDStream, @unchecked Sendable {
       for entry in remembered.prefix(count) { entry.dataset?.unpersist() }
     }
     remembered.removeFirst(count)
+    if cutting != nil { cutLineages() }
+  }
+
+  private func cutLineages() {
+    for index in remembered.indices {
+      guard let held = remembered[index].pending, held.isComplete, let dataset = remembered[index].dataset else {
+        continue
+      }
+      remembered[index].dataset = .holding(held, like: dataset)
+      remembered[index].pending = nil
+    }
   }
 
   package override func discard(_ batch: BatchNumber) {
@@ -158,8 +181,8 @@ public class DStream<Element>: AnyDStream, @unchecked Sendable {
     keeping = mark
   }
 
-  package func cutDatasets(every interval: Duration, _ mark: @escaping @Sendable (RDD<Element>) -> Void) {
-    cutting = (interval, mark)
+  @usableFromInline package func cutDatasets(every interval: Duration, _ hold: @escaping Hold) {
+    cutting = (interval, hold)
   }
 
   /// Gives the operator a name, under which its state is found again after the code has changed. Names are unique in a

@@ -46,7 +46,7 @@ import Synchronization
 }
 
 extension RDD {
-  /// The same elements, held once they were computed. Their memory must be their own: after a shuffle it is.
+  /// The same elements, held once they were computed.
   @inlinable package func held(in partitions: HeldPartitions) -> RDD<Element> {
     RDD(
       context, label: "hold", partitionCount: partitionCount, dependencies: [.narrow(self)], partitioning: partitioning
@@ -55,7 +55,9 @@ extension RDD {
         return try unsafeDowncast(block, to: ArrayBlock<Element>.self).emitChunks(emit)
       }
       var elements = ContiguousArray<Element>()
-      try compute(partition, task) { elements.append(contentsOf: $0) }
+      try compute(partition, task) { view in
+        for index in 0..<view.count { elements.append(detached(view[index])) }
+      }
       let block = ArrayBlock(elements)
       partitions.store(block, at: partition)
       try block.emitChunks(emit)

@@ -124,7 +124,8 @@ public final class StreamingContext: @unchecked Sendable {
   /// The elements of several streams of the same type.
   /// - Parameter streams: at least one; they must have the same slide.
   public func union<Element>(_ streams: [DStream<Element>]) -> DStream<Element> {
-    DStream<Element>(self, label: "union", parents: streams) { [sluice] frame in
+    checkNotEmpty(streams, "union")
+    return DStream<Element>(self, label: "union", parents: streams) { [sluice] frame in
       let parts = streams.compactMap { $0.dataset(frame) }
       return parts.isEmpty ? nil : sluice.union(parts)
     }
@@ -179,7 +180,7 @@ public final class StreamingContext: @unchecked Sendable {
   package func attach<T: AnyObject>(_ object: T) { attachments[ObjectIdentifier(T.self)] = object }
 
   /// Notes what is wrong with the definition; `start` fails with the first of these.
-  package func note(_ problem: StreamingError) { problems.append(problem) }
+  @usableFromInline package func note(_ problem: StreamingError) { problems.append(problem) }
 
   /// Fails where something was defined wrongly, or too late: after the start.
   package func checkDefinition() throws(StreamingError) {

@@ -163,6 +163,49 @@ import Testing
         == "remember: 500ms is shorter than the batch interval of 1s, so nothing would be kept")
   }
 
+  @Test func checkpointsCutTheLineage() throws {
+    let harness = try StreamHarness()
+    try alignTime(harness)
+    let queue = QueueSource<Int>()
+    for batch in 1...6 { queue.append([batch]) }
+    let computed = Cell(0)
+    let stream = harness.context.queueStream(queue).map { (element: Int) -> Int in
+      computed.value += 1
+      return element
+    }.checkpoint(.seconds(2)).remember(for: .seconds(10))
+    let sums = Cell<[Int]>([])
+    let cut = Cell<[Bool]>([])
+    stream.foreachRDD { dataset, time in
+      sums.value.append(try dataset.collect().reduce(0, +))
+      if sums.value.count < 6 { return }
+      let all = stream.slice(from: 0, to: time)
+      cut.value = all.map { $0.dependencies.isEmpty }
+      sums.value.append(try all.reduce(0) { try $0 + $1.collect().reduce(0, +) })
+    }
+    try harness.start()
+    try harness.advance(6)
+    try harness.stop()
+    #expect(sums.value == [1, 2, 3, 4, 5, 6, 21])
+    // That of the present batch is held as well, but still has its parents.
+    #expect(cut.value == [false, true, false, true, false, false])
+    #expect(computed.value == 6 + 3)
+  }
+
+  @Test func checkpointsAreTakenAtBatches() throws {
+    let harness = try StreamHarness()
+    harness.context.queueStream(QueueSource<Int>()).checkpoint(.milliseconds(1500)).print()
+    let error = #expect(throws: StreamingError.self) { try harness.start() }
+    #expect(
+      error?.description
+        == "checkpoint: the interval of 1500ms is not a multiple of the 1s between the stream's datasets; choose 1s, 2s, "
+        + "3s …")
+    let empty = try StreamHarness()
+    empty.context.union([DStream<Int>]()).print()
+    #expect(
+      #expect(throws: StreamingError.self) { try empty.start() }?.description
+        == "union: no streams were given; give one or more")
+  }
+
   @Test func whatIsForgottenIsUnpersisted() throws {
     for isUnpersisted in [true, false] {
       let harness = try StreamHarness(
