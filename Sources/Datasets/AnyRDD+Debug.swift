@@ -8,7 +8,7 @@ extension AnyRDD {
     while let (dataset, depth, isBehindShuffle) = pending.popLast() {
       let isNew = seen.insert(ObjectIdentifier(dataset)).inserted
       let mark = isBehindShuffle ? "+-" : ""
-      let kept = dataset.isPersisted ? " [kept in memory]" : ""
+      let kept = dataset.keptText
       lines.append(
         String(repeating: "  ", count: depth) + "\(mark)(\(dataset.partitionCount)) \(dataset.label)\(kept)"
           + (isNew ? "" : " [shown above]"))
@@ -21,5 +21,18 @@ extension AnyRDD {
       }
     }
     return lines.joined(separator: "\n")
+  }
+
+  /// How the dataset is kept, in brackets; empty where it is not.
+  private var keptText: String {
+    let kept = persistence.kept
+    var words: [String] = []
+    if let checkpoint = kept.checkpoint {
+      words.append(persistence.isCut ? "checkpoint \(checkpoint.folder)" : "to be checkpointed in \(checkpoint.folder)")
+    }
+    if let persisted = kept.persisted {
+      words.append(persisted.isPinned && persistence.isCut ? "local checkpoint" : persisted.level.description)
+    }
+    return words.isEmpty ? "" : " [\(words.joined(separator: ", "))]"
   }
 }

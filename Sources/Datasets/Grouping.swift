@@ -13,40 +13,18 @@ public struct GroupingSide<Key: Hashable & Sendable, Value>: Sendable {
       return
     }
     let shuffle = ShuffleDependency(parent: dataset, reducePartitions: partitioner.partitionCount) { partition, task in
-      var buckets = ShuffleBuckets<(Key, Value)>(partitioner.partitionCount)
+      var buckets = ShuffleBuckets<(Key, Value)>(
+        partitioner.partitionCount, task, dataset.context, label: "a shuffle by key")
       try dataset.compute(partition, task) { view in
         for index in 0..<view.count {
           buckets.append((detached(view[index].0), detached(view[index].1)), to: partitioner.partition(view[index].0))
         }
+        try buckets.settle(view.count)
       }
-      return buckets.blocks()
+      return try buckets.finish()
     }
     dependency = .shuffle(shuffle)
-    read = { partition, _, emit in try shuffle.read(partition, emit) }
-  }
-}
-
-/// Elements on their way into the blocks of a shuffle that does not combine.
-public struct ShuffleBuckets<Element> {
-  @usableFromInline var buckets: [ContiguousArray<Element>]
-
-  @inlinable public init(_ count: Int) { buckets = Array(repeating: [], count: count) }
-
-  /// The element must be detached.
-  @inlinable public mutating func append(_ element: Element, to bucket: Int) { buckets[bucket].append(element) }
-
-  @inlinable public func blocks() -> [ShuffleBlock?] { buckets.map { $0.isEmpty ? nil : ArrayBlock($0) } }
-}
-
-extension ShuffleDependency {
-  /// Hands over the elements for one reduce partition, in the order of the map partitions. Only for a shuffle whose map
-  /// side writes `ArrayBlock<Element>`.
-  @inlinable public func read<Element>(
-    _ partition: Int, _ emit: (UnsafeBufferPointer<Element>) throws -> Void
-  ) throws {
-    for block in try output.blocks(forReduce: partition) {
-      try unsafeDowncast(block, to: ArrayBlock<Element>.self).elements.withUnsafeBufferPointer { try emit($0) }
-    }
+    read = { partition, task, emit in try shuffle.read(partition, task, emit) }
   }
 }
 

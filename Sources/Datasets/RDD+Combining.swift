@@ -33,11 +33,12 @@ extension RDD {
   ) -> RDD<(Key, Combined)> where Element == (Key, Value) {
     let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) {
       [self] partition, task in
-      var table = OrderedTable<Key, Combined>()
+      var table = SpillingTable<Key, Combined>(task, context, label: label, partitioner)
       try compute(partition, task) { view in
-        try table.merge(view, key: { $0.0 }, initial: { try create($0.1) }, update: { $0 = try add($0, $1.1) })
+        try table.merge(
+          view, key: { $0.0 }, initial: { try create($0.1) }, update: { $0 = try add($0, $1.1) }, merge)
       }
-      return table.blocks(partitioner)
+      return try table.finish()
     }
     return RDD<(Key, Combined)>.merging(shuffle, context, partitioner, label: label, merge)
   }

@@ -128,31 +128,30 @@ extension RDD {
     let partitioner: Partitioner<Key> = commonPartitioner(other, partitions)
     let left = GroupingSide(self, partitioner)
     let right = GroupingSide(other, partitioner)
+    let context = context
     return RDD<Output>(
       context, label: label, partitionCount: partitioner.partitionCount,
       dependencies: [left.dependency, right.dependency],
       partitioning: givesPairs ? partitioner.identity : nil
     ) { partition, task, emit in
-      var groups = OrderedTable<Key, ([Value], [Other])>()
+      let combine = { (a: ([Value], [Other]), b: ([Value], [Other])) in (a.0 + b.0, a.1 + b.1) }
+      var groups = SpillingTable<Key, ([Value], [Other])>(task, context, label: label)
       try left.read(partition, task) { view in
-        for index in 0..<view.count {
-          let (entry, _) = groups.entry(view[index].0, ([], []))
-          groups[entry].0.append(view[index].1)
-        }
+        try groups.merge(
+          view, key: { $0.0 }, initial: { ([detached($0.1)], []) }, update: { $0.0.append(detached($1.1)) }, combine)
       }
       try right.read(partition, task) { view in
-        for index in 0..<view.count {
-          let (entry, _) = groups.entry(view[index].0, ([], []))
-          groups[entry].1.append(view[index].1)
-        }
+        try groups.merge(
+          view, key: { $0.0 }, initial: { ([], [detached($0.1)]) }, update: { $0.1.append(detached($1.1)) }, combine)
       }
       var output = Chunk<Output>()
-      for entry in 0..<groups.count {
-        let (mine, theirs) = groups[entry]
-        give(groups.key(at: entry), mine, theirs, &output)
-        guard output.count >= Chunk<Output>.usualCapacity else { continue }
-        try emit(output.view)
-        output.clear()
+      try groups.emitAll(combine) { view in
+        for index in 0..<view.count {
+          give(view[index].0, view[index].1.0, view[index].1.1, &output)
+          guard output.count >= Chunk<Output>.usualCapacity else { continue }
+          try emit(output.view)
+          output.clear()
+        }
       }
       if output.count > 0 { try emit(output.view) }
     }

@@ -15,11 +15,11 @@ extension RDD {
   ) -> RDD<(Key, Value)> where Element == (Key, Value) {
     let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) {
       [self] partition, task in
-      var table = OrderedTable<Key, Value>()
+      var table = SpillingTable<Key, Value>(task, context, label: "reduceByKey", partitioner)
       try compute(partition, task) { view in
-        try table.merge(view, key: { $0.0 }, initial: { $0.1 }, update: { $0 = try combine($0, $1.1) })
+        try table.merge(view, key: { $0.0 }, initial: { $0.1 }, update: { $0 = try combine($0, $1.1) }, combine)
       }
-      return table.blocks(partitioner)
+      return try table.finish()
     }
     return RDD<(Key, Value)>.merging(shuffle, context, partitioner, label: "reduceByKey", combine)
   }
@@ -30,11 +30,11 @@ extension RDD {
     let partitioner = Partitioner<Element>.hash(partitions ?? context.defaultParallelism)
     let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) {
       [self] partition, task in
-      var table = OrderedTable<Element, Int>()
+      var table = SpillingTable<Element, Int>(task, context, label: "countByValue", partitioner)
       try compute(partition, task) { view in
-        table.merge(view, key: { $0 }, initial: { _ in 1 }, update: { count, _ in count &+= 1 })
+        try table.merge(view, key: { $0 }, initial: { _ in 1 }, update: { count, _ in count &+= 1 }, +)
       }
-      return table.blocks(partitioner)
+      return try table.finish()
     }
     return RDD<(Element, Int)>.merging(shuffle, context, partitioner, label: "countByValue") { $0 + $1 }
   }
@@ -46,11 +46,12 @@ extension RDD {
     let partitioner = Partitioner<Key>.hash(partitions ?? context.defaultParallelism)
     let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) {
       [self] partition, task in
-      var table = OrderedTable<Key, [Value]>()
+      var table = SpillingTable<Key, [Value]>(task, context, label: "groupByKey", partitioner)
       try compute(partition, task) { view in
-        table.merge(view, key: { $0.0 }, initial: { [detached($0.1)] }, update: { $0.append(detached($1.1)) })
+        try table.merge(
+          view, key: { $0.0 }, initial: { [detached($0.1)] }, update: { $0.append(detached($1.1)) }, +)
       }
-      return table.blocks(partitioner)
+      return try table.finish()
     }
     return RDD<(Key, [Value])>.merging(shuffle, context, partitioner, label: "groupByKey") { $0 + $1 }
   }
@@ -111,31 +112,20 @@ extension RDD {
     RDD(
       context, label: label, partitionCount: shuffle.reducePartitions, dependencies: [.shuffle(shuffle)],
       partitioning: partitioner.identity
-    ) { partition, _, emit in
+    ) { partition, task, emit in
       let blocks = try shuffle.output.blocks(forReduce: partition)
-      if blocks.count == 1 {
+      if blocks.count == 1, !blocks[0].isSpilled {
         // One map task's entries are combined already.
         let elements = unsafeDowncast(blocks[0], to: ArrayBlock<(Key, Value)>.self).elements
         try elements.withUnsafeBufferPointer { try emit($0) }
         return
       }
-      var table = OrderedTable<Key, Value>(capacity: blocks.reduce(0) { Swift.max($0, $1.count) })
-      for block in blocks {
-        try unsafeDowncast(block, to: ArrayBlock<(Key, Value)>.self).elements.withUnsafeBufferPointer { view in
-          try table.merge(view, key: { $0.0 }, initial: { $0.1 }, update: { $0 = try combine($0, $1.1) })
-        }
+      var table = SpillingTable<Key, Value>(
+        task, context, label: label, capacity: blocks.reduce(0) { Swift.max($0, $1.count) })
+      try shuffle.read(blocks, task) { (view: UnsafeBufferPointer<(Key, Value)>) in
+        try table.merge(view, key: { $0.0 }, initial: { $0.1 }, update: { $0 = try combine($0, $1.1) }, combine)
       }
-      try table.emitPairs(emit)
+      try table.emitAll(combine, emit)
     }
-  }
-}
-
-extension OrderedTable where Key: Sendable {
-  /// The entries as one block for each partition that has some, in the order of insertion.
-  @inlinable public func blocks(_ partitioner: Partitioner<Key>) -> [ShuffleBlock?] {
-    if partitioner.partitionCount == 1 { return [count == 0 ? nil : ArrayBlock(ContiguousArray(view))] }
-    var buckets = ShuffleBuckets<(Key, Value)>(partitioner.partitionCount)
-    for index in 0..<count { buckets.append(entries[index], to: partitioner.partition(entries[index].0)) }
-    return buckets.blocks()
   }
 }

@@ -16,7 +16,7 @@ extension RDD {
   @inlinable public func repartition(_ count: Int) -> RDD<Element> {
     let count = Swift.max(1, count)
     let shuffle = ShuffleDependency(parent: self, reducePartitions: count) { [self] partition, task in
-      var buckets = ShuffleBuckets<Element>(count)
+      var buckets = ShuffleBuckets<Element>(count, task, context, label: "repartition")
       var next = partition % count
       try compute(partition, task) { view in
         for index in 0..<view.count {
@@ -24,12 +24,13 @@ extension RDD {
           next += 1
           if next == count { next = 0 }
         }
+        try buckets.settle(view.count)
       }
-      return buckets.blocks()
+      return try buckets.finish()
     }
     return RDD<Element>(
       context, label: "repartition", partitionCount: count, dependencies: [.shuffle(shuffle)]
-    ) { partition, _, emit in try shuffle.read(partition, emit) }
+    ) { partition, task, emit in try shuffle.read(partition, task, emit) }
   }
 
   /// The same elements in fewer partitions, each made of neighbours, without a shuffle; more are not possible this way,
@@ -54,28 +55,13 @@ extension RDD {
     let partitioner = Partitioner<Element>.hash(partitions ?? Swift.max(1, partitionCount))
     let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) {
       [self] partition, task in
-      var table = OrderedTable<Element, Void>()
+      var table = SpillingTable<Element, Void>(task, context, label: "distinct", partitioner)
       try compute(partition, task) { view in
-        for index in 0..<view.count { _ = table.entry(view[index], ()) }
+        try table.merge(view, key: { $0 }, initial: { _ in }, update: { _, _ in }, { first, _ in first })
       }
-      var buckets = ShuffleBuckets<Element>(partitioner.partitionCount)
-      for index in 0..<table.count {
-        buckets.append(table.key(at: index), to: partitioner.partition(table.key(at: index)))
-      }
-      return buckets.blocks()
+      return try table.finish()
     }
-    return RDD<Element>(
-      context, label: "distinct", partitionCount: partitioner.partitionCount, dependencies: [.shuffle(shuffle)]
-    ) { partition, _, emit in
-      var table = OrderedTable<Element, Void>()
-      var output = Chunk<Element>()
-      try shuffle.read(partition) { (view: UnsafeBufferPointer<Element>) in
-        for index in 0..<view.count where table.entry(view[index], ()).isNew { output.append(view[index]) }
-        if output.count > 0 {
-          try emit(output.view)
-          output.clear()
-        }
-      }
-    }
+    let unique = RDD<(Element, Void)>.merging(shuffle, context, partitioner, label: "distinct") { first, _ in first }
+    return unique.apply(.map { $0.0 }, label: "distinct")
   }
 }

@@ -22,6 +22,10 @@ public final class TaskContext {
   public var recordsRead = 0
   /// Records handed to the output.
   public var recordsWritten = 0
+  /// What the task moved to disk because its memory was full.
+  public var spills = SpillCounts()
+  /// What the task added to accumulators.
+  package internal(set) var accumulated: [PendingAccumulation] = []
 
   /// - Parameter seed: what the stage's random numbers are drawn from, beside the batch and the partition: the same in
   ///   every replay; the stage's number where nil.

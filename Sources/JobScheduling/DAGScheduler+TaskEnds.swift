@@ -28,6 +28,7 @@ extension DAGScheduler {
     case .success(let product, let summary):
       stage.tasks[entry.slot].state = .done
       stage.owner.metrics.add(summary)
+      for pending in summary.accumulated { pending.merge() }
       switch product {
       case .result(let result): stage.owner.results[entry.slot] = result
       case .blocks(let blocks):

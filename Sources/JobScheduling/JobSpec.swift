@@ -64,6 +64,8 @@ public struct JobMetrics: Sendable {
   public var shufflesLost = 0
   public var recordsRead = 0
   public var recordsWritten = 0
+  /// What tasks moved to disk because their memory was full.
+  public var spills = SpillCounts()
   /// Counters raised by `TaskContext.count`, by name.
   public var counters: [String: Int64] = [:]
   /// Time spent in successful tasks, added up, and in the longest.
@@ -78,6 +80,7 @@ public struct JobMetrics: Sendable {
     tasks += 1
     recordsRead += summary.recordsRead
     recordsWritten += summary.recordsWritten
+    spills.add(summary.spills)
     if !summary.counters.isEmpty { counters.merge(summary.counters, uniquingKeysWith: &+) }
     taskTime += summary.duration
     taskTimeMax = max(taskTimeMax, summary.duration)
@@ -93,6 +96,7 @@ public struct JobMetrics: Sendable {
     shufflesLost += other.shufflesLost
     recordsRead += other.recordsRead
     recordsWritten += other.recordsWritten
+    spills.add(other.spills)
     counters.merge(other.counters, uniquingKeysWith: &+)
     taskTime += other.taskTime
     taskTimeMax = max(taskTimeMax, other.taskTimeMax)

@@ -27,7 +27,9 @@ enum TaskProduct: Sendable {
 struct TaskSummary: Sendable {
   var recordsRead: Int
   var recordsWritten: Int
+  var spills: SpillCounts
   var counters: [String: Int64]
+  var accumulated: [PendingAccumulation]
   var duration: Duration
 }
 
@@ -70,16 +72,17 @@ final class Wave: @unchecked Sendable {
       locals: locals[executor.rawValue], seed: stage.seed)
     let start = clock.now
     do {
-      let product: TaskProduct =
+      let product: TaskProduct = try context.perform {
         switch stage.kind {
         case .result(let work): .result(try work(entry.partition, context))
         case .shuffleMap(let shuffle): .blocks(try shuffle.map(entry.partition, context))
         }
+      }
       return .success(
         product,
         TaskSummary(
-          recordsRead: context.recordsRead, recordsWritten: context.recordsWritten, counters: context.counters,
-          duration: clock.now - start))
+          recordsRead: context.recordsRead, recordsWritten: context.recordsWritten, spills: context.spills,
+          counters: context.counters, accumulated: context.accumulated, duration: clock.now - start))
     } catch let missing as InputMissing {
       return .inputMissing(missing.input)
     } catch is ShuffleOutputMissing {
