@@ -43,6 +43,7 @@ let package = Package(
     .systemLibrary(name: "CLZ4", path: "Sources/CLZ4"),
     .systemLibrary(name: "CSnappy", path: "Sources/CSnappy"),
     .systemLibrary(name: "CZstd", path: "Sources/CZstd"),
+    .systemLibrary(name: "CMicrohttpd", path: "Sources/CMicrohttpd"),
     .target(name: "CPrimitives", path: "Sources/CPrimitives", cSettings: [.unsafeFlags(["-O2"])]),
     library("Groundwork", ["CPrimitives"]),
     // Floor 1: the seams, codecs, wire format.
@@ -66,6 +67,7 @@ let package = Package(
       ["Streaming", "Datasets", "KafkaClients", "KafkaProtocol", "Codecs", "SystemInterfaces", "Groundwork"],
       lifetimes),
     library("FileStreaming", ["Streaming", "Datasets", "Journals", "Codecs", "SystemInterfaces", "Groundwork"]),
+    library("Monitoring", ["Streaming", "Groundwork", "CMicrohttpd"]),
     // Side: the live seams.
     library("LinuxSystem", ["SystemInterfaces", "Groundwork", "CPrimitives"]),
     // Roof
@@ -73,7 +75,8 @@ let package = Package(
       "Sluice",
       [
         "Groundwork", "SystemInterfaces", "Codecs", "Journals", "KafkaProtocol", "Datasets", "LogStorage",
-        "KafkaClients", "JobScheduling", "LogBroker", "Streaming", "KafkaStreaming", "FileStreaming", "LinuxSystem",
+        "KafkaClients", "JobScheduling", "LogBroker", "Streaming", "KafkaStreaming", "FileStreaming", "Monitoring",
+        "LinuxSystem",
       ], lifetimes),
     .executableTarget(
       name: "SluiceCommand",
@@ -126,6 +129,13 @@ let package = Package(
     tests(
       "LogBrokerTests", ["LogBroker", "LogStorage", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests("JobSchedulingTests", ["JobScheduling", "Datasets", "Simulation", "SystemInterfaces", "Groundwork"]),
+    tests(
+      "FileStreamingTests",
+      [
+        "FileStreaming", "Streaming", "JobScheduling", "Datasets", "Codecs", "Simulation", "LinuxSystem",
+        "SystemInterfaces", "Groundwork",
+      ]),
+    tests("MonitoringTests", ["Monitoring", "Streaming", "LinuxSystem", "SystemInterfaces", "Groundwork"]),
     tests("StreamingTests", ["Streaming", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests(
       "KafkaStreamingTests",

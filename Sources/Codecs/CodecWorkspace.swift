@@ -21,6 +21,7 @@ public final class CodecWorkspace {
   /// Output arenas allocated so far, for tests and benchmarks.
   package private(set) var arenasMade = 0
 
+  /// Holds nothing yet: contexts and arena are made by the first call that needs them.
   public init() {}
 
   /// Appends the compressed form of `bytes`.
@@ -158,8 +159,11 @@ public final class CodecWorkspace {
 
 /// What a decompression gave: the first `count` bytes of an arena.
 public struct DecompressedBytes: Sendable {
+  /// The memory that holds the content; the workspace writes into it again once nobody holds it.
   public let arena: Arena
+  /// Bytes of content, from the arena's first on.
   public let count: Int
+  /// The first `count` bytes of an arena, which must hold as many.
   public init(arena: Arena, count: Int) {
     self.arena = arena
     self.count = count

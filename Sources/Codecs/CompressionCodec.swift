@@ -3,10 +3,15 @@
 /// Raw values are the codec bits of a batch's attributes (KIP-98, KIP-110); names are those of Kafka's setting
 /// `compression.type`.
 public enum CompressionCodec: UInt8, CaseIterable, Sendable, Hashable, CustomStringConvertible {
+  /// Bytes as they are.
   case none = 0
+  /// Deflate in gzip's container (RFC 1952).
   case gzip = 1
+  /// Snappy blocks in the framing of xerial's Java library.
   case snappy = 2
+  /// LZ4's frame format.
   case lz4 = 3
+  /// Zstandard (RFC 8878).
   case zstd = 4
 
   /// The codec of that name, as in `compression.type`; `uncompressed` means none. Nil for another text.
@@ -31,6 +36,7 @@ public enum CompressionCodec: UInt8, CaseIterable, Sendable, Hashable, CustomStr
     }
   }
 
+  /// As `name`.
   public var description: String { name }
 
   /// The levels the codec knows, as Kafka's settings bound them (KIP-390); nil where it has none.

@@ -64,10 +64,11 @@ import Groundwork
   }
 
   /// Bytes in the elements themselves and, by sample, of what they refer to.
-  static func estimate<Element>(_ elements: UnsafeBufferPointer<Element>) -> Int {
+  /// - Parameter locals: keep what was found out about the type.
+  static func estimate<Element>(_ elements: UnsafeBufferPointer<Element>, _ locals: ExecutorLocals) -> Int {
     let inline = MemoryLayout<Element>.stride * elements.count
-    guard !_isPOD(Element.self), let base = elements.baseAddress else { return inline }
-    let size = find(Element.self)
+    guard !_isPOD(Element.self), let base = elements.baseAddress, elements.count > 0 else { return inline }
+    let size = locals.object(ElementSizes.self) { ElementSizes() }.size(Element.self)
     return inline + size.estimate(base, count: elements.count, stride: MemoryLayout<Element>.stride)
   }
 
@@ -88,6 +89,20 @@ import Groundwork
       return (mirror.displayStyle == .class ? 32 : 0)
         + mirror.children.reduce(0) { $0 + bytesOutside($1.value, depth: depth + 1) }
     }
+  }
+}
+
+/// What is known of types' sizes, so that it is found out once an executor and not once a task.
+///
+/// Belongs to one executor.
+private final class ElementSizes {
+  private var sizes: [ObjectIdentifier: ElementSize] = [:]
+
+  func size(_ type: Any.Type) -> ElementSize {
+    if let size = sizes[ObjectIdentifier(type)] { return size }
+    let size = ElementSize.find(type)
+    sizes[ObjectIdentifier(type)] = size
+    return size
   }
 }
 

@@ -4,6 +4,8 @@ public struct GroupingSide<Key: Hashable & Sendable, Value>: Sendable {
   @usableFromInline let dependency: Dependency
   @usableFromInline let read: RDD<(Key, Value)>.Compute
 
+  /// Decides how `dataset` is read: in place where a partitioner of the same identity and count has placed its elements,
+  /// else through a new shuffle whose map tasks detach them.
   @inlinable public init(_ dataset: RDD<(Key, Value)>, _ partitioner: Partitioner<Key>) {
     if let identity = partitioner.identity, dataset.partitioning == identity,
       dataset.partitionCount == partitioner.partitionCount

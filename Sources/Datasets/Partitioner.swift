@@ -9,6 +9,11 @@ public struct Partitioner<Key>: Sendable {
   /// Equal identities put equal keys into the same partition; nil equals nothing.
   public let identity: String?
 
+  /// A partitioner of one's own.
+  /// - Parameters:
+  ///   - partitionCount: more than 0.
+  ///   - identity: a text that only partitioners share which place every key alike; nil where none can be named.
+  ///   - partition: gives 0 ..< partitionCount, and always the same for the same key.
   @inlinable public init(
     partitionCount: Int, identity: String? = nil, _ partition: @escaping @Sendable (Key) -> Int
   ) {

@@ -10,6 +10,7 @@ extension RDD {
     reduceByKey(.hash(partitions ?? context.defaultParallelism), combine)
   }
 
+  /// As `reduceByKey(partitions:_:)`, with the keys of the result placed by `partitioner`.
   @inlinable public func reduceByKey<Key: Hashable & Sendable, Value>(
     _ partitioner: Partitioner<Key>, _ combine: @escaping @Sendable (Value, Value) throws -> Value
   ) -> RDD<(Key, Value)> where Element == (Key, Value) {

@@ -11,7 +11,8 @@ public class AnyRDD: @unchecked Sendable {
   public let context: SluiceContext
   /// How many partitions there are.
   public let partitionCount: Int
-  /// What the dataset is made from; nothing once it is checkpointed.
+  /// The parents, in the order in which the operator takes them; none for a dataset that reads from outside or that is
+  /// checkpointed.
   public var dependencies: [Dependency] {
     if !persistence.isKept { return lineage }
     return persistence.locked { _ in persistence.isCut ? [] : lineage }
@@ -167,7 +168,13 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
     ) { [self] partition, task, emit in
       var output = Chunk<Output>()
       try compute(partition, task) { view in
-        try operation.body(view, &output, task)
+        try task.checkCancellation()
+        do {
+          try operation.body(view, &output, task)
+        } catch {
+          task.noteFailure(in: label)
+          throw error
+        }
         if output.count > 0 {
           try emit(output.view)
           output.clear()

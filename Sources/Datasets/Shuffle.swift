@@ -14,6 +14,11 @@ public final class ShuffleDependency: Sendable {
   /// Computes one partition of the parent and gives a block for each reduce partition, nil where it has nothing for one.
   public let map: @Sendable (_ partition: Int, _ task: TaskContext) throws -> [ShuffleBlock?]
 
+  /// A shuffle whose output is still to be written.
+  /// - Parameters:
+  ///   - parent: the dataset whose partitions the map tasks compute.
+  ///   - reducePartitions: how many blocks `map` returns.
+  ///   - map: see the property of that name; it runs in tasks, on any executor.
   public init(
     parent: AnyRDD, reducePartitions: Int,
     map: @escaping @Sendable (_ partition: Int, _ task: TaskContext) throws -> [ShuffleBlock?]
@@ -34,7 +39,7 @@ open class ShuffleBlock: @unchecked Sendable {
   /// Whether the elements are on disk: then it is a `SpilledBlock`.
   @usableFromInline let isSpilled: Bool
 
-  /// A block in memory of so many elements.
+  /// For subclasses: `count` is the number of elements that they hold.
   public init(count: Int) {
     self.count = count
     isSpilled = false
@@ -56,7 +61,7 @@ public final class ArrayBlock<Element>: ShuffleBlock, @unchecked Sendable {
   /// The room in memory that the blocks of one map task share, given back with the last of them.
   @usableFromInline let lease: MemoryLease?
 
-  /// A block of these elements.
+  /// A block of these elements, which must be detached: they outlive the task that computed them.
   @inlinable public convenience init(_ elements: ContiguousArray<Element>) { self.init(elements, lease: nil) }
 
   @inlinable init(_ elements: ContiguousArray<Element>, lease: MemoryLease?) {
@@ -139,5 +144,6 @@ public final class ShuffleOutput: Sendable {
 
 /// A reduce task found that a parent's output is gone: the scheduler runs the parent's missing tasks again.
 public struct ShuffleOutputMissing: Error, Sendable {
+  /// Carries nothing: the scheduler asks the stage's shuffles which outputs are missing.
   public init() {}
 }

@@ -8,6 +8,7 @@ public struct TaskOutput: Sendable {
   public var bytes: Int
   /// What the sink knows how to commit: encoded record batches, the path of an attempt file.
   public var payload: any Sendable
+  /// Puts together what a task of an output operation returns.
   public init(records: Int, bytes: Int, payload: any Sendable) {
     self.records = records
     self.bytes = bytes
@@ -42,11 +43,13 @@ public protocol Sink: AnyObject, Sendable {
 }
 
 extension Sink {
+  /// A sink that needs nothing before its first batch: succeeds inside the call.
   public func open(then: @escaping @Sendable ((any Error)?) -> Void) { then(nil) }
 }
 
 /// What a sink keeps between `prepare` and `commit`.
 public protocol PreparedOutput: Sendable {
+  /// The batch whose output was prepared.
   var batch: BatchIdentity { get }
 }
 
@@ -54,8 +57,11 @@ public protocol PreparedOutput: Sendable {
 public struct OutputGuarantee: Sendable, Equatable {
   /// How often a record of the input shows in the output after failures.
   public enum Level: String, Sendable, Comparable {
+    /// Each record at most once: a failure may lose some.
     case atMostOnce = "at-most-once"
+    /// Each record at least once: a failure may repeat some.
     case atLeastOnce = "at-least-once"
+    /// Each record exactly once, whatever fails.
     case exactlyOnce = "exactly-once"
     private var rank: Int {
       switch self {
@@ -64,12 +70,14 @@ public struct OutputGuarantee: Sendable, Equatable {
       case .exactlyOnce: 2
       }
     }
+    /// A weaker promise comes before a stronger one.
     public static func < (a: Level, b: Level) -> Bool { a.rank < b.rank }
   }
   /// What is promised.
   public var level: Level
   /// Why it is this and not more, in words for the one who runs the job.
   public var reason: String
+  /// A promise and its reason.
   public init(_ level: Level, reason: String) {
     self.level = level
     self.reason = reason

@@ -10,6 +10,8 @@ public final class SluiceContext: Sendable {
   public let defaultParallelism: Int
   /// Where persisted datasets are kept.
   public let blocks: BlockStore
+  /// What floors above hang onto this context.
+  package let attachments = ContextAttachments()
 
   /// - Parameter blocks: where persisted datasets are kept; 256 MiB where nil.
   public init(runner: any JobRunner, defaultParallelism: Int, blocks: BlockStore? = nil) {
@@ -32,6 +34,7 @@ public final class SluiceContext: Sendable {
       try all.withUnsafeBufferPointer { whole in
         for position in stride(from: start, to: end, by: Chunk<Element>.usualCapacity) {
           let upTo = min(position + Chunk<Element>.usualCapacity, end)
+          try task.checkCancellation()
           try emit(UnsafeBufferPointer(rebasing: whole[position..<upTo]))
         }
       }
@@ -62,6 +65,9 @@ public final class SluiceContext: Sendable {
 
 /// Runs jobs: implemented by the scheduler.
 public protocol JobRunner: Sendable {
+  /// Properties that jobs take along which are submitted from now on.
+  var localProperties: LocalProperties { get nonmutating set }
+
   /// Computes `partitions` of a dataset, each by `task`, and gives the results in that order.
   ///
   /// Waits on the driver's loop, handling its events meanwhile; only for the driver's loop.

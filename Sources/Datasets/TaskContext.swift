@@ -18,6 +18,8 @@ public final class TaskContext {
   public private(set) var random: SeededRandom
   /// Counters that the task's code raises by name, such as `malformed`; they count once per successful task.
   public private(set) var counters: [String: Int64] = [:]
+  /// The largest values that the task's code saw, by name, such as event times; of all tasks of a batch the largest counts.
+  public private(set) var maxima: [String: Int64] = [:]
   /// Records read from the source, and written by the output.
   public var recordsRead = 0
   /// Records handed to the output.
@@ -26,18 +28,27 @@ public final class TaskContext {
   public var spills = SpillCounts()
   /// What the task added to accumulators.
   package internal(set) var accumulated: [PendingAccumulation] = []
+  /// Where the task stands in its input, such as `flights-0 at offset 1234`: set by a source, asked only if the task fails,
+  /// and then put into the message. What it captures must outlive the source's own computation.
+  public var inputPosition: (() -> String)?
+  /// The operator whose function threw first, for the message; nil where the task does not know.
+  public private(set) var failedOperator: String?
+  @usableFromInline let cancellation: TaskCancellation?
 
-  /// - Parameter seed: what the stage's random numbers are drawn from, beside the batch and the partition: the same in
-  ///   every replay; the stage's number where nil.
+  /// - Parameters:
+  ///   - seed: what the stage's random numbers are drawn from, beside the batch and the partition: the same in every
+  ///     replay; the stage's number where nil.
+  ///   - cancellation: how the task hears that nobody waits for it any more; never where nil.
   public init(
     batch: BatchIdentity, stage: Int, partition: Int, attempt: Int, locals: ExecutorLocals,
-    seed stageSeed: UInt64? = nil
+    seed stageSeed: UInt64? = nil, cancellation: TaskCancellation? = nil
   ) {
     self.batch = batch
     self.stage = stage
     self.partition = partition
     self.attempt = attempt
     self.locals = locals
+    self.cancellation = cancellation
     var seed = SeededRandom(seed: UInt64(bitPattern: batch.number.rawValue))
     let stageSeed = stageSeed ?? UInt64(truncatingIfNeeded: stage) << 32
     random = SeededRandom(seed: Hash64.fold(seed.next() ^ stageSeed, UInt64(truncatingIfNeeded: partition) &+ 1))
@@ -46,7 +57,16 @@ public final class TaskContext {
   /// A random number that a replay of the batch draws again.
   public func nextRandom() -> UInt64 { random.next() }
 
+  /// Adds to the counter of that name, making it where there is none; only those of a task's successful attempt count.
   public func count(_ name: String, _ amount: Int64 = 1) { counters[name, default: 0] += amount }
+
+  /// Raises the maximum of that name to `value`, where it is lower. Call it once a chunk, not once a record.
+  public func raise(_ name: String, to value: Int64) { maxima[name] = max(maxima[name] ?? value, value) }
+
+  /// Notes which operator's function threw; the first one counts, those around it only pass the error on.
+  public func noteFailure(in label: String) {
+    if failedOperator == nil { failedOperator = label }
+  }
 }
 
 /// A batch's number, its identity, and its time.
@@ -55,6 +75,7 @@ public struct BatchIdentity: Hashable, Sendable {
   public var number: BatchNumber
   /// Aligned to the interval, and greater than that of the batch before.
   public var time: Timestamp
+  /// Takes any number and time; number 0 for work outside of a stream.
   public init(number: BatchNumber, time: Timestamp) {
     self.number = number
     self.time = time
@@ -66,6 +87,7 @@ public struct BatchIdentity: Hashable, Sendable {
 /// Belongs to one executor; only the task that runs there touches it.
 public final class ExecutorLocals {
   private var objects: [ObjectIdentifier: AnyObject] = [:]
+  /// Keeps nothing yet.
   public init() {}
 
   /// The executor's object of this type, made at the first call.
@@ -90,5 +112,6 @@ public protocol FetchableInput: Sendable {
 public struct InputMissing: Error, Sendable {
   /// What to fetch before the task is run again.
   public var input: any FetchableInput
+  /// Names what to fetch.
   public init(_ input: any FetchableInput) { self.input = input }
 }

@@ -1,3 +1,4 @@
+import Codecs
 import Datasets
 import Groundwork
 import Streaming
@@ -8,35 +9,57 @@ extension DStream {
   /// Batches without elements make no folder.
   /// - Parameters:
   ///   - prefix: a path whose last component begins the folders' names; what stands before it is made if need be.
+  ///   - suffix: after a dot, the end of the folders' names; empty for none.
+  ///   - codec: gzip, zstd or lz4: the files are compressed and end in `.gz`, `.zst` or `.lz4`.
   ///   - line: appends an element's text, without the line feed.
-  public func saveAsTextFiles(
-    _ prefix: String, suffix: String = "", line: @escaping @Sendable (Element, inout ByteWriter) throws -> Void
+  @inlinable public func saveAsTextFiles(
+    _ prefix: String, suffix: String = "", codec: CompressionCodec = .none,
+    line: @escaping @Sendable (Element, inout ByteWriter) throws -> Void
   ) {
+    saveFiles(prefix, suffix, label: "saveAsTextFiles", codec, FileEncoding.lines(line))
+  }
+
+  /// Saves each batch as text files: an element's line is its description; `Bytes` as they are.
+  @inlinable public func saveAsTextFiles(_ prefix: String, suffix: String = "", codec: CompressionCodec = .none) {
+    saveFiles(prefix, suffix, label: "saveAsTextFiles", codec, FileEncoding.lines(FileEncoding.describe))
+  }
+
+  /// Saves each batch, in the elements' canonical encoding, in a folder `PREFIX-TIME[.SUFFIX]`, from which `objectFile`
+  /// reads them.
+  /// - Parameters:
+  ///   - prefix: a path whose last component begins the folders' names.
+  ///   - suffix: after a dot, the end of the folders' names; empty for none.
+  @inlinable public func saveAsObjectFiles(_ prefix: String, suffix: String = "") where Element: StreamCodable {
+    saveFiles(prefix, suffix, label: "saveAsObjectFiles", .none, FileEncoding.objects())
+  }
+
+  @usableFromInline func saveFiles(
+    _ prefix: String, _ suffix: String, label: String, _ codec: CompressionCodec,
+    _ encode: @escaping FileEncoding.Encode<Element>
+  ) {
+    let environment = context.environment
     let sink: TextFileSink
     do {
+      _ = try FileCompression.ending(codec)
       sink = try TextFileSink(
-        prefix: prefix, suffix: suffix, files: context.environment.world.files, log: context.environment.log)
+        prefix: prefix, suffix: suffix, codec: codec, files: environment.world.files,
+        helper: (context.helperLoop(named: "files"), environment.loop), log: environment.log)
     } catch {
-      return context.note(.invalidDefinition("saveAsTextFiles: \(error)"))
+      return context.note(.invalidDefinition("\(label): \(error)"))
     }
     guard context.attachment(FoldersWritten.self, make: { FoldersWritten() }).names.insert(sink.name).inserted else {
       return context.note(
         .invalidDefinition(
-          "saveAsTextFiles: two outputs of this job write \(sink.name): give one another prefix or suffix"))
+          "\(label): two outputs of this job write \(sink.name): give one another prefix or suffix"))
     }
     context.atEnd { sink.removeAttemptFolder() }
-    write(to: sink, label: "saveAsTextFiles") { dataset, partition, task in
+    write(to: sink, label: label) { dataset, partition, task in
       do {
         // The file is begun with the first element, so that an empty partition costs nothing.
         var file: AttemptFile?
         try dataset.compute(partition, task) { view in
           var open = try file.take() ?? sink.attempt(task)
-          for index in 0..<view.count {
-            try open.append { writer in
-              try line(view[index], &writer)
-              writer.append(UInt8(ascii: "\n"))
-            }
-          }
+          try open.append(records: view.count) { try encode(view, &$0) }
           file = consume open
         }
         guard let finished = file.take() else { return TaskOutput(records: 0, bytes: 0, payload: ()) }
@@ -47,16 +70,9 @@ extension DStream {
       }
     }
   }
-
-  /// Saves each batch as text files: an element's line is its description; `Bytes` as they are.
-  public func saveAsTextFiles(_ prefix: String, suffix: String = "") {
-    saveAsTextFiles(prefix, suffix: suffix) { element, writer in
-      if let bytes = element as? Bytes { writer.append(bytes) } else { writer.append("\(element)") }
-    }
-  }
 }
 
-/// The names of the text outputs of a job: two of one name would write the same files.
+/// The names of the file outputs of a job: two of one name would write the same files.
 private final class FoldersWritten {
   var names: Set<String> = []
 }

@@ -1,3 +1,4 @@
+import Codecs
 import Datasets
 import Groundwork
 import Streaming
@@ -10,6 +11,8 @@ import SystemInterfaces
 /// is there is never replaced: a batch that runs again after a crash gets a folder with another ending, `-2`, `-3` …, since
 /// it may hold other offsets than the run before. Batches without records make no folder.
 ///
+/// Files are moved and synced on a helper loop, not on the driver's, which would stand still meanwhile.
+///
 /// Sendable: its properties are constant.
 public final class TextFileSink: Sink {
   private let files: any FileStore
@@ -18,16 +21,24 @@ public final class TextFileSink: Sink {
   /// The first part of a batch folder's name.
   private let stem: String
   private let suffix: String
+  private let codec: CompressionCodec
   private let log: @Sendable (String) -> Void
+  /// Where files are moved, and the driver's loop, which hears of it; nil moves them in the call.
+  private let helper: (loop: HelperLoop, driver: any Loop)?
 
   /// - Parameters:
   ///   - prefix: a path whose last component begins every batch folder's name.
   ///   - suffix: after a dot, the end of every batch folder's name; empty for none.
+  ///   - codec: what part files are compressed with.
+  ///   - helper: the loop that files are moved on, and the driver's; nil moves them in the call.
   /// - Throws: where the folder cannot be made or written.
-  public init(
-    prefix: String, suffix: String, files: any FileStore, log: @escaping @Sendable (String) -> Void
+  package init(
+    prefix: String, suffix: String, codec: CompressionCodec = .none, files: any FileStore,
+    helper: (loop: HelperLoop, driver: any Loop)? = nil, log: @escaping @Sendable (String) -> Void
   ) throws(FileError) {
     self.files = files
+    self.codec = codec
+    self.helper = helper
     self.suffix = suffix
     self.log = log
     if let slash = prefix.lastIndex(of: "/") {
@@ -46,7 +57,9 @@ public final class TextFileSink: Sink {
 
   private var attemptFolder: String { "\(parent)/_temporary-\(stem)\(ending)" }
 
+  /// The pattern of the batch folders: `files PARENT/STEM-*`.
   public var name: String { "files \(parent)/\(stem)-*\(ending)" }
+  /// At-least-once, always: the folder of a batch that is repeated stands beside the first.
   public var guarantee: OutputGuarantee {
     OutputGuarantee(
       .atLeastOnce, reason: "offsets are committed after the files; a batch repeated after a crash gets a folder again")
@@ -65,11 +78,12 @@ public final class TextFileSink: Sink {
     return folder(of: batch, run: run)
   }
 
+  /// Always nil: the folders do not say how far the job's offsets were committed.
   public func lastCommitted(then: @escaping @Sendable (Result<BatchNumber?, any Error>) -> Void) { then(.success(nil)) }
 
   /// Begins an attempt file for a task.
-  func attempt(_ task: TaskContext) throws(FileError) -> AttemptFile {
-    try AttemptFile(attemptPath(task), partition: task.partition, files: files)
+  func attempt(_ task: TaskContext) throws -> AttemptFile {
+    try AttemptFile(attemptPath(task), of: task, codec: codec, files: files)
   }
 
   private func attemptPath(_ task: TaskContext) -> String {
@@ -91,47 +105,50 @@ public final class TextFileSink: Sink {
     var parts: [AttemptFile.Written]
   }
 
+  /// Chooses the folder; the attempt files, which the tasks have synced, stay where they are.
   public func prepare(
     _ batch: BatchIdentity, _ outputs: [TaskOutput],
     then: @escaping @Sendable (Result<any PreparedOutput, any Error>) -> Void
   ) {
     let parts = outputs.compactMap { $0.payload as? AttemptFile.Written }
     do throws(FileError) {
-      then(.success(Prepared(batch: batch, folder: try freeFolder(for: batch), parts: parts)))
+      let folder = parts.isEmpty ? "" : try freeFolder(for: batch)
+      then(.success(Prepared(batch: batch, folder: folder, parts: parts)))
     } catch {
       then(.failure(error))
     }
   }
 
+  /// Renames the attempt files into the folder, adds `_SUCCESS`, and syncs the names; called again, it goes on where it
+  /// stopped. A batch without files makes no folder.
   public func commit(_ prepared: any PreparedOutput, then: @escaping @Sendable ((any Error)?) -> Void) {
     guard let prepared = prepared as? Prepared, !prepared.parts.isEmpty else { return then(nil) }
-    let folder = prepared.folder
-    do {
-      try files.createDirectories(folder)
-      for part in prepared.parts {
-        let digits = String(part.partition)
-        let final = "\(folder)/part-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits
-        // Called again after a failure, some are in place already.
-        if try files.attributes(part.path) != nil {
-          try files.rename(part.path, to: final)
-        } else if try files.attributes(final) == nil {
-          throw FileError(.notFound, path: part.path, operation: "rename")
-        }
-      }
-      _ = try files.open("\(folder)/_SUCCESS", .create)
-      try files.syncDirectory(folder)
-      try files.syncDirectory(parent)
-      then(nil)
-    } catch {
-      then(error)
+    guard let helper else { return then(move(prepared)) }
+    helper.loop.perform(for: helper.driver) { [self] in
+      if let error = move(prepared) { throw error }
+    } then: { result in
+      if case .failure(let error) = result { then(error) } else { then(nil) }
     }
   }
 
+  private func move(_ prepared: Prepared) -> FileError? {
+    do throws(FileError) {
+      try files.createDirectories(prepared.folder)
+      try prepared.parts.move(into: prepared.folder, in: files)
+      try files.syncDirectory(parent)
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  /// Removes the batch's attempt files; a failure to do so is logged.
   public func abort(_ prepared: any PreparedOutput) {
     guard let prepared = prepared as? Prepared else { return }
     for part in prepared.parts { remove(part.path) }
   }
 
+  /// Removes one attempt file; a failure to do so is logged.
   public func discard(_ output: TaskOutput) {
     if let part = output.payload as? AttemptFile.Written { remove(part.path) }
   }
@@ -140,51 +157,5 @@ public final class TextFileSink: Sink {
     do throws(FileError) { try files.removeFile(path) } catch {
       if error.code != .notFound { log("\(error)") }
     }
-  }
-}
-
-/// A file that one task attempt writes, through a buffer.
-struct AttemptFile: ~Copyable {
-  /// A finished attempt file.
-  struct Written: Sendable {
-    var path: String
-    var partition: Int
-  }
-
-  /// Bytes gathered before they are written.
-  private static let bufferSize = 1 << 20
-
-  private let path: String
-  private let partition: Int
-  private let file: any File
-  private var buffer = ByteWriter(capacity: bufferSize + 4096)
-  private var written: Int64 = 0
-  private var records = 0
-
-  init(_ path: String, partition: Int, files: any FileStore) throws(FileError) {
-    self.path = path
-    self.partition = partition
-    file = try files.open(path, .create)
-  }
-
-  /// Appends one record by `encode`.
-  mutating func append(_ encode: (inout ByteWriter) throws -> Void) throws {
-    try encode(&buffer)
-    records += 1
-    if buffer.count >= AttemptFile.bufferSize { try flush() }
-  }
-
-  private mutating func flush() throws(FileError) {
-    let bytes = buffer.copyBytes()
-    try file.write(at: written, bytes)
-    written += Int64(bytes.count)
-    buffer.removeAll()
-  }
-
-  /// Writes what is left and syncs it: offsets are committed only after output that a power loss spares.
-  consuming func finish() throws(FileError) -> TaskOutput {
-    try flush()
-    try file.sync()
-    return TaskOutput(records: records, bytes: Int(written), payload: Written(path: path, partition: partition))
   }
 }

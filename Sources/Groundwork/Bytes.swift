@@ -94,6 +94,7 @@ import CPrimitives
     owner == nil ? Int(truncatingIfNeeded: high &>> 56) : Int(truncatingIfNeeded: high)
   }
 
+  /// Whether there are no bytes. O(1).
   @inlinable public var isEmpty: Bool { count == 0 }
 
   /// The first byte of a slice; only when `owner` is not nil.
@@ -120,7 +121,9 @@ import CPrimitives
 }
 
 extension Bytes: RandomAccessCollection {
+  /// Always 0: positions count from the first byte, in a slice too, unlike those of `Array` slices.
   @inlinable public var startIndex: Int { 0 }
+  /// The position after the last byte, equal to `count`.
   @inlinable public var endIndex: Int { count }
 
   /// The byte at a position, counted from 0. O(1).
@@ -139,6 +142,7 @@ extension Bytes: RandomAccessCollection {
     }
   }
 
+  /// Calls `body` with the bytes in memory; never gives nil. The pointer is valid during the call only.
   @inlinable public func withContiguousStorageIfAvailable<R>(
     _ body: (UnsafeBufferPointer<UInt8>) throws -> R
   ) rethrows -> R? {
@@ -149,12 +153,14 @@ extension Bytes: RandomAccessCollection {
 }
 
 extension Bytes: ExpressibleByStringLiteral, ExpressibleByStringInterpolation {
+  /// The UTF-8 bytes of the literal.
   public init(stringLiteral value: String) { self.init(value) }
 }
 
 extension Bytes: CustomStringConvertible, CustomDebugStringConvertible {
   /// The bytes as UTF-8 text, invalid ones replaced.
   public var description: String { String(self) }
+  /// The bytes as UTF-8 text, invalid ones replaced, in quotes and with escapes.
   public var debugDescription: String { String(self).debugDescription }
 }
 
@@ -166,6 +172,7 @@ extension String {
 }
 
 extension Bytes: Hashable, Comparable {
+  /// Whether both hold the same bytes: O(1) up to 15 bytes, for different lengths and for the same slice; else O(n).
   @inlinable public static func == (a: Bytes, b: Bytes) -> Bool {
     if a.owner == nil { return b.owner == nil && a.low == b.low && a.high == b.high }
     guard b.owner != nil, a.high == b.high else { return false }
@@ -182,8 +189,10 @@ extension Bytes: Hashable, Comparable {
     }
   }
 
+  /// Feeds the hasher one word, `fastHash(seed: 0)`. O(n).
   @inlinable public func hash(into hasher: inout Hasher) { hasher.combine(fastHash(seed: 0)) }
 
+  /// The hash that tables ask for with a seed of their own: `fastHash`, past the standard hasher. O(n).
   @inlinable public func _rawHashValue(seed: Int) -> Int {
     Int(truncatingIfNeeded: fastHash(seed: UInt64(bitPattern: Int64(seed))))
   }

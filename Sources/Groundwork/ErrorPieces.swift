@@ -12,6 +12,7 @@ public enum Fault: Sendable {
 
 /// The three answers every error of ours gives beside its text.
 public protocol DiagnosableError: Error, CustomStringConvertible, Sendable {
+  /// Whose part it is to do something about it.
   var fault: Fault { get }
   /// Whether the same call may succeed later, unchanged.
   var isRetriable: Bool { get }

@@ -24,6 +24,7 @@ public struct StreamDecodingError: Error, CustomStringConvertible, Sendable {
     self.position = position
   }
 
+  /// The reason and the byte position, in one line.
   public var description: String { "not a value of this type: \(reason) at byte \(position)" }
 }
 
@@ -31,8 +32,10 @@ public struct StreamDecodingError: Error, CustomStringConvertible, Sendable {
 public struct StreamReader: Sendable {
   /// The encoding.
   public let bytes: Bytes
+  /// Bytes read so far, which is the position of the next one.
   public private(set) var position = 0
 
+  /// Begins at the first byte.
   public init(_ bytes: Bytes) { self.bytes = bytes }
 
   /// Bytes not yet read.
@@ -98,10 +101,12 @@ extension StreamCodable {
 }
 
 extension Bytes: StreamCodable {
+  /// An unsigned varint of the byte count, then the bytes.
   public func encode(to writer: inout ByteWriter) {
     writer.append(unsignedVarint: UInt64(count))
     writer.append(self)
   }
+  /// A slice of the reader's bytes, copied only up to 15 bytes; throws where the count claims more than is left.
   public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> Bytes {
     let count = try reader.readCount()
     return try reader.read(count)
@@ -109,7 +114,9 @@ extension Bytes: StreamCodable {
 }
 
 extension String: StreamCodable {
+  /// As `Bytes`, of the UTF-8 text. O(n).
   public func encode(to writer: inout ByteWriter) { Bytes(self).encode(to: &writer) }
+  /// A copy of the text; throws where the bytes are not valid UTF-8. O(n).
   public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> String {
     let bytes = try Bytes.decode(from: &reader)
     guard let text = bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else {
@@ -120,7 +127,9 @@ extension String: StreamCodable {
 }
 
 extension Bool: StreamCodable {
+  /// One byte, 0 or 1.
   public func encode(to writer: inout ByteWriter) { writer.append(self ? 1 : 0) }
+  /// Throws where the byte is neither 0 nor 1.
   public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> Bool {
     switch try reader.readByte() {
     case 0: false
@@ -132,6 +141,7 @@ extension Bool: StreamCodable {
 
 /// Signed integers are zig-zag varints, unsigned ones plain varints, whatever their width: a field may widen later.
 extension StreamCodable where Self: FixedWidthInteger {
+  /// A varint of one to ten bytes, zig-zag where the type is signed.
   public func encode(to writer: inout ByteWriter) {
     if Self.isSigned {
       writer.append(varint: Int64(self))
@@ -139,6 +149,7 @@ extension StreamCodable where Self: FixedWidthInteger {
       writer.append(unsignedVarint: UInt64(self))
     }
   }
+  /// Throws where the varint is not in its shortest form or the value does not fit this type.
   public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> Self {
     let raw = try reader.readUnsigned()
     let value = isSigned ? Self(exactly: Int64(bitPattern: raw >> 1) ^ -Int64(raw & 1)) : Self(exactly: raw)
@@ -160,9 +171,11 @@ extension UInt64: StreamCodable {}
 
 /// Eight bytes of the bit pattern, big-endian; all NaNs become one and -0 becomes 0, so that equal values are equal bytes.
 extension Double: StreamCodable {
+  /// Eight bytes, however simple the value.
   public func encode(to writer: inout ByteWriter) {
     writer.append(bigEndian: isNaN ? Double.nan.bitPattern : self == 0 ? 0 : bitPattern)
   }
+  /// The value of eight bytes; throws where fewer are left.
   public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> Double {
     let bytes = try reader.read(8)
     return Double(bitPattern: bytes.reduce(0) { $0 << 8 | UInt64($1) })
@@ -170,27 +183,33 @@ extension Double: StreamCodable {
 }
 
 extension Float: StreamCodable {
+  /// As `Double`, so that a field may widen later: eight bytes.
   public func encode(to writer: inout ByteWriter) { Double(self).encode(to: &writer) }
+  /// The nearest `Float` to the `Double` that is read.
   public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> Float {
     Float(try Double.decode(from: &reader))
   }
 }
 
 extension Optional: StreamCodable where Wrapped: StreamCodable {
+  /// One byte, 0 for nil or 1, then the value.
   public func encode(to writer: inout ByteWriter) {
     writer.append(self == nil ? 0 : 1)
     self?.encode(to: &writer)
   }
+  /// Throws where the first byte is neither 0 nor 1, or no value follows a 1.
   public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> Self {
     try Bool.decode(from: &reader) ? .some(Wrapped.decode(from: &reader)) : nil
   }
 }
 
 extension Array: StreamCodable where Element: StreamCodable {
+  /// An unsigned varint of the element count, then the elements in order. O(n).
   public func encode(to writer: inout ByteWriter) {
     writer.append(unsignedVarint: UInt64(count))
     for element in self { element.encode(to: &writer) }
   }
+  /// Throws where the count exceeds the bytes that are left, or an element cannot be read. O(n).
   public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> [Element] {
     let count = try reader.readCount()
     var result: [Element] = []
@@ -201,16 +220,21 @@ extension Array: StreamCodable where Element: StreamCodable {
 
 /// Two StreamCodable values as one: tuples cannot conform to protocols.
 public struct StreamPair<First: StreamCodable, Second: StreamCodable>: StreamCodable {
+  /// The value that is encoded first.
   public var first: First
+  /// The value that is encoded after it.
   public var second: Second
+  /// Puts two values together.
   public init(_ first: First, _ second: Second) {
     self.first = first
     self.second = second
   }
+  /// The first value, then the second, with nothing in between.
   public func encode(to writer: inout ByteWriter) {
     first.encode(to: &writer)
     second.encode(to: &writer)
   }
+  /// Reads both; throws where either is not there.
   public static func decode(from reader: inout StreamReader) throws(StreamDecodingError) -> Self {
     let first = try First.decode(from: &reader)
     return Self(first, try Second.decode(from: &reader))

@@ -1,11 +1,16 @@
 /// A point on the monotonic clock, in nanoseconds from an origin that is fixed while the machine runs.
 public struct Instant: Hashable, Comparable, Sendable {
+  /// Nanoseconds since the clock's origin.
   public var nanoseconds: Int64
+  /// The point this many nanoseconds after the clock's origin.
   @inlinable public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+  /// Whether `a` is earlier.
   @inlinable public static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
+  /// The point a duration later, earlier for a negative one. Wraps round where 64 bits do not hold it.
   @inlinable public static func + (a: Instant, d: Duration) -> Instant {
     Instant(nanoseconds: a.nanoseconds &+ d.inNanoseconds)
   }
+  /// How long after `b` the point `a` comes; negative where it is earlier.
   @inlinable public static func - (a: Instant, b: Instant) -> Duration {
     .nanoseconds(a.nanoseconds &- b.nanoseconds)
   }
@@ -13,15 +18,21 @@ public struct Instant: Hashable, Comparable, Sendable {
 
 /// A point on the wall clock, in milliseconds since 1970-01-01T00:00:00Z: the time of records and batches.
 public struct Timestamp: Hashable, Comparable, Sendable, ExpressibleByIntegerLiteral, CustomStringConvertible {
+  /// Milliseconds since 1970-01-01T00:00:00Z; negative before it.
   public var milliseconds: Int64
+  /// The point this many milliseconds after 1970-01-01T00:00:00Z.
   @inlinable public init(milliseconds: Int64) { self.milliseconds = milliseconds }
+  /// Milliseconds since 1970 as a literal.
   @inlinable public init(integerLiteral value: Int64) { milliseconds = value }
   /// Kafka's "no timestamp".
   public static let none = Timestamp(milliseconds: -1)
+  /// Whether `a` is earlier.
   @inlinable public static func < (a: Timestamp, b: Timestamp) -> Bool { a.milliseconds < b.milliseconds }
+  /// The point a duration later, earlier for a negative one; parts of a millisecond are dropped.
   @inlinable public static func + (a: Timestamp, d: Duration) -> Timestamp {
     Timestamp(milliseconds: a.milliseconds &+ d.inMilliseconds)
   }
+  /// How long after `b` the point `a` comes; negative where it is earlier.
   @inlinable public static func - (a: Timestamp, b: Timestamp) -> Duration {
     .milliseconds(a.milliseconds &- b.milliseconds)
   }

@@ -14,7 +14,9 @@ extension DAGScheduler: JobRunner {
     }
     let batch = batchOfActions ?? BatchIdentity(number: 0, time: loop.wallTime)
     let answer = Answer()
-    let spec = JobSpec(dataset: dataset, partitions: partitions, batch: batch, label: label) { partition, context in
+    let spec = JobSpec(
+      dataset: dataset, partitions: partitions, batch: batch, label: label, properties: localProperties
+    ) { partition, context in
       try task(dataset, partition, context)
     } onComplete: {
       answer.end = $0
@@ -25,6 +27,7 @@ extension DAGScheduler: JobRunner {
       cancel(job, reason: "the loop was stopped")
       throw JobFailure(.stopped, label: label, batch: batch)
     }
+    metricsOfActions.add(end.metrics)
     return try end.outcome.get().map { result in
       guard let result = result as? Output else { preconditionFailure("a task gave \(type(of: result))") }
       return result

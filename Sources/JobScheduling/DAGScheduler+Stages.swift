@@ -3,7 +3,7 @@ import Groundwork
 import SystemInterfaces
 
 extension DAGScheduler {
-  /// Makes the job's last stage and the stages it needs; those that can run are then in `ready`.
+  /// Makes the job's last stage and the stages it needs; those that can run are then queued.
   func plan(_ job: Job) {
     let spec = job.spec
     let seed = Hash64.fold(UInt64(truncatingIfNeeded: spec.operation) ^ 0x9E37_79B9_7F4A_7C15, 0xD6E8_FEB8_6659_FD93)
@@ -18,15 +18,17 @@ extension DAGScheduler {
     let stage = Stage(
       StageID(lastStage), kind, dataset, partitions: partitions, batch: job.spec.batch, seed: seed, job: job)
     job.stages.append(stage)
+    stages[stage.id] = stage
     return stage
   }
 
   /// Lets each of the stages wait for those that write what it reads and what is not there; makes them where they do not
-  /// run yet, and so on to the beginning of the lineage.
+  /// run yet, and so on to the beginning of the lineage. O(operators of the stages + shuffles between them).
   func findParents(of stages: [Stage]) {
     var pending = stages
     while let stage = pending.popLast() {
-      for (position, shuffle) in Lineage.shuffles(readBy: stage.dataset).enumerated() {
+      for (position, shuffle) in Lineage.shuffles(readBy: stage.dataset, steps: &planningSteps).enumerated() {
+        planningSteps += 1
         let missing = shuffle.output.missingMapPartitions
         if missing.isEmpty {
           if !stage.isSubmitted { stage.owner.metrics.stagesSkipped += 1 }
@@ -44,11 +46,10 @@ extension DAGScheduler {
           shuffleStages[ObjectIdentifier(shuffle)] = parent
           pending.append(parent)
         }
-        guard !stage.parents.contains(where: { $0 === parent }) else { continue }
-        parent.dependents.append(stage)
-        stage.parents.append(parent)
+        parent.dependents[stage.id] = stage
+        stage.parents[parent.id] = parent
       }
-      if stage.parents.isEmpty { ready.append(stage) }
+      if stage.parents.isEmpty { enqueue(stage) }
     }
   }
 
@@ -56,91 +57,49 @@ extension DAGScheduler {
   private func join(_ job: Job, _ stage: Stage) {
     var pending = [stage]
     while let stage = pending.popLast() {
+      planningSteps += 1
       guard !stage.jobs.contains(where: { $0 === job }) else { continue }
       stage.jobs.append(job)
       job.stages.append(stage)
-      pending.append(contentsOf: stage.parents)
+      pending.append(contentsOf: stage.parents.values.sorted { $0.id < $1.id })
     }
   }
 
-  /// Gives the runner the tasks that are ready: one wave a job, jobs in the order of their submission.
-  func submitReady() {
-    while !ready.isEmpty {
-      var stages = ready
-      ready = []
-      if stages.count > 1 { stages.sort { ($0.owner.id, $0.id) < ($1.owner.id, $1.id) } }
-      var start = 0
-      while start < stages.count {
-        var end = start + 1
-        while end < stages.count, stages[end].owner === stages[start].owner { end += 1 }
-        submitWave(stages[start..<end])
-        start = end
-      }
-    }
-  }
-
-  private func submitWave(_ stages: ArraySlice<Stage>) {
-    var entries: [Wave.Entry] = []
-    var weights: [Int64] = []
-    // A stage that waits for parents is made ready again by them.
-    for stage in stages where !stage.isFinished && stage.parents.isEmpty {
-      if !stage.isSubmitted {
-        stage.isSubmitted = true
-        stage.owner.metrics.stages += 1
-        if !listeners.isEmpty {
-          let event = stageEvent(stage)
-          for listener in listeners { listener.onStageSubmitted(event) }
-        }
-      }
-      for slot in stage.tasks.indices where stage.tasks[slot].state == .ready {
-        let partition = stage.tasks[slot].partition
-        entries.append(
-          Wave.Entry(stage: stage, slot: slot, partition: partition, attempt: stage.tasks[slot].attempts))
-        weights.append(stage.dataset.weight(of: partition))
-        stage.tasks[slot].state = .running
-        stage.tasks[slot].attempts += 1
-      }
-    }
-    guard !entries.isEmpty else { return }
-    let wave = Wave(entries, clock: loop, locals: locals)
-    let tasks = weights.indices.map { index in
-      ExecutorTask(weight: weights[index]) { executor in wave.run(index, on: executor) }
-    }
-    wavesRunning += 1
-    isSubmitting = true
-    runner.submit(tasks, from: loop) { [self] in
-      waveEnded(wave)
-      submitReady()
-      reportEnds()
-    }
-    isSubmitting = false
-  }
-
-  private func stageEvent(_ stage: Stage) -> StageEvent {
-    StageEvent(
-      stage: stage.id, job: stage.owner.id, label: stage.label, batch: stage.batch, tasks: stage.tasks.count,
-      time: loop.now)
-  }
+  /// The stage may have tasks to launch: it will be asked when executors are given out.
+  func enqueue(_ stage: Stage) { stage.owner.enqueue(stage) }
 
   /// Every task of the stage is done: who waited for it may run.
   func complete(_ stage: Stage) {
     let dependents = stage.dependents
     finish(stage)
-    if !listeners.isEmpty {
-      let event = stageEvent(stage)
-      for listener in listeners { listener.onStageCompleted(event) }
-    }
-    for dependent in dependents where !dependent.isFinished && dependent.parents.isEmpty { ready.append(dependent) }
+    if isHeard { emit(.stageCompleted(stageEvent(stage, failure: nil))) }
+    for dependent in dependents.values where !dependent.isFinished && dependent.parents.isEmpty { enqueue(dependent) }
     if stage.isResult { end(stage.owner, nil) }
   }
 
+  /// Nobody needs the stage any more: its tasks that have not started are skipped, those that run find out.
+  func abandon(_ stage: Stage, _ failure: JobFailure) {
+    stage.cancellation.cancel()
+    finish(stage)
+    guard stage.isSubmitted else { return }
+    counts.stagesFailed += 1
+    if isHeard { emit(.stageCompleted(stageEvent(stage, failure: failure.description))) }
+  }
+
   /// Takes a stage that is done or abandoned out of every table, and out of the stages around it.
-  func finish(_ stage: Stage) {
+  private func finish(_ stage: Stage) {
     stage.isFinished = true
+    stages[stage.id] = nil
     if case .shuffleMap(let shuffle) = stage.kind { shuffleStages[ObjectIdentifier(shuffle)] = nil }
-    for dependent in stage.dependents { dependent.parents.removeAll { $0 === stage } }
-    for parent in stage.parents { parent.dependents.removeAll { $0 === stage } }
-    stage.dependents = []
-    stage.parents = []
+    for dependent in stage.dependents.values { dependent.parents[stage.id] = nil }
+    for parent in stage.parents.values { parent.dependents[stage.id] = nil }
+    stage.dependents = [:]
+    stage.parents = [:]
+  }
+
+  func stageEvent(_ stage: Stage, failure: String?) -> StageEvent {
+    StageEvent(
+      stage: stage.id, job: stage.owner.id, label: stage.label, batch: stage.batch, tasks: stage.tasks.count,
+      time: loop.now, submitted: stage.submitted ?? loop.now, failure: failure, metrics: stage.metrics)
   }
 }

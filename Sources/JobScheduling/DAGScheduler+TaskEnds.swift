@@ -1,13 +1,15 @@
 import Datasets
+import Groundwork
 import SystemInterfaces
 
 extension DAGScheduler {
-  /// All tasks of a wave have run.
-  func waveEnded(_ wave: Wave) {
-    wavesRunning -= 1
+  /// Attempts have ended, together where they were launched in one wave.
+  func runsEnded(_ runs: some Collection<TaskRun>) {
+    let now = loop.now
     var lost: [Stage] = []
-    for (entry, end) in zip(wave.entries, wave.takeEnds()) {
-      taskEnded(entry, end ?? .skipped, &lost)
+    for run in runs {
+      leave(run, at: now)
+      handle(run, &lost)
     }
     // Once a wave, however many tasks of a stage found their parents' output gone.
     for stage in lost where !stage.isFinished && stage.parents.isEmpty {
@@ -16,74 +18,100 @@ extension DAGScheduler {
     }
   }
 
-  private func taskEnded(_ entry: Wave.Entry, _ end: TaskEndReason, _ lost: inout [Stage]) {
-    let stage = entry.stage
-    if stage.isFinished {
-      // The job has ended meanwhile: what its late tasks made is dropped.
-      if case .success(.result(let result), _) = end { stage.owner.spec.onDiscard?(result) }
-      tell(entry, .unneeded)
+  /// The attempt's place is free again.
+  private func leave(_ run: TaskRun, at now: Instant) {
+    inFlight -= 1
+    run.stage.running -= 1
+    run.stage.tasks[run.slot].running -= 1
+    if settings.speculation != nil { run.stage.tasks[run.slot].runs.removeAll { $0 === run } }
+    pools.ended(run, at: now)
+    counts.count(run)
+  }
+
+  private func handle(_ run: TaskRun, _ lost: inout [Stage]) {
+    let stage = run.stage
+    if stage.isFinished || stage.tasks[run.slot].state == .done {
+      // The job has ended meanwhile, or another attempt was faster: what this one made is dropped.
+      if case .success(.result(let result), _) = run.end { stage.owner.spec.onDiscard?(result) }
+      tell(run, .unneeded)
       return
     }
-    switch end {
-    case .success(let product, let summary):
-      stage.tasks[entry.slot].state = .done
-      stage.owner.metrics.add(summary)
-      for pending in summary.accumulated { pending.merge() }
-      switch product {
-      case .result(let result): stage.owner.results[entry.slot] = result
-      case .blocks(let blocks):
-        if case .shuffleMap(let shuffle) = stage.kind { shuffle.output.store(blocks, ofMap: entry.partition) }
-      }
-      if !listeners.isEmpty {
-        tell(
-          entry,
-          .succeeded(
-            recordsRead: summary.recordsRead, recordsWritten: summary.recordsWritten, duration: summary.duration))
-      }
-      stage.remaining -= 1
-      if stage.remaining == 0 { complete(stage) }
+    switch run.end {
+    case .success(let product, let summary): succeeded(run, product, summary)
     case .failed(let error):
-      if !listeners.isEmpty { tell(entry, .failed("\(error)")) }
-      failed(entry.slot, of: stage, error)
+      if isHeard { tell(run, .failed("\(error.error)")) }
+      failed(run.slot, of: stage, error)
     case .inputMissing(let input):
-      if !listeners.isEmpty { tell(entry, .inputMissing(input.summary)) }
-      guard countLoss(entry.slot, of: stage, "its input was missing again after it was fetched: \(input.summary)")
+      if isHeard { tell(run, .inputMissing(input.summary)) }
+      guard stage.tasks[run.slot].running == 0,
+        countLoss(run.slot, of: stage, "its input was missing again after it was fetched: \(input.summary)")
       else { return }
-      fetch(input, entry.slot, of: stage)
+      fetch(input, run.slot, of: stage)
     case .shuffleOutputMissing:
-      tell(entry, .shuffleOutputMissing)
-      guard
-        countLoss(entry.slot, of: stage, "the output of the stages it reads from was lost again after it was remade")
+      tell(run, .shuffleOutputMissing)
+      guard stage.tasks[run.slot].running == 0,
+        countLoss(
+          run.slot, of: stage, "the output of the stages it reads from was lost again after it was remade")
       else { return }
-      stage.tasks[entry.slot].state = .ready
+      stage.makeReady(run.slot)
+      enqueue(stage)
       if !lost.contains(where: { $0 === stage }) { lost.append(stage) }
-    case .skipped:
-      stage.tasks[entry.slot].state = .ready
-      ready.append(stage)
+    case .skipped: again(run.slot, of: stage)
     }
   }
 
+  private func succeeded(_ run: TaskRun, _ product: TaskProduct, _ summary: TaskSummary) {
+    let stage = run.stage
+    stage.tasks[run.slot].state = .done
+    // The first attempt that succeeds counts; the other may stop.
+    for other in stage.tasks[run.slot].runs { other.cancellation.cancel() }
+    stage.owner.metrics.add(summary)
+    for pending in summary.accumulated { pending.merge() }
+    switch product {
+    case .result(let result): stage.owner.results[run.slot] = result
+    case .blocks(let blocks):
+      if case .shuffleMap(let shuffle) = stage.kind { shuffle.output.store(blocks, ofMap: run.partition) }
+    }
+    if settings.speculation != nil { stage.durations.append((loop.now - run.launched).inNanoseconds) }
+    if isHeard {
+      stage.metrics.add(summary)
+      tell(
+        run,
+        .succeeded(
+          recordsRead: summary.recordsRead, recordsWritten: summary.recordsWritten, duration: summary.duration))
+    }
+    stage.remaining -= 1
+    if stage.remaining == 0 { complete(stage) }
+  }
+
   /// The attempt failed: another one, or the end of the jobs that need the stage.
-  private func failed(_ slot: Int, of stage: Stage, _ error: any Error) {
+  private func failed(_ slot: Int, of stage: Stage, _ error: TaskError) {
     stage.owner.metrics.attemptsFailed += 1
+    stage.metrics.attemptsFailed += 1
     stage.tasks[slot].failures += 1
     guard stage.tasks[slot].failures < attemptsMax else { return endJobs(of: stage, slot, error) }
-    stage.tasks[slot].state = .ready
-    ready.append(stage)
+    again(slot, of: stage)
+  }
+
+  /// The task is launched again, unless another attempt of it still runs.
+  private func again(_ slot: Int, of stage: Stage) {
+    guard stage.tasks[slot].running == 0 else { return }
+    stage.makeReady(slot)
+    enqueue(stage)
   }
 
   /// - Returns: whether the task may go on.
   private func countLoss(_ slot: Int, of stage: Stage, _ what: String) -> Bool {
     stage.tasks[slot].losses += 1
     if stage.tasks[slot].losses <= lossesMax { return true }
-    endJobs(of: stage, slot, RepeatedLoss(description: "\(what) (\(lossesMax) times)"))
+    endJobs(of: stage, slot, TaskError(error: RepeatedLoss(description: "\(what) (\(lossesMax) times)")))
     return false
   }
 
-  private func endJobs(of stage: Stage, _ slot: Int, _ error: any Error) {
+  private func endJobs(of stage: Stage, _ slot: Int, _ error: TaskError) {
     let reason = JobFailure.Reason.taskFailed(
-      stage: stage.id, operation: stage.label, partition: stage.tasks[slot].partition,
-      attempts: stage.tasks[slot].attempts, last: error)
+      stage: stage.id, operation: error.operation ?? stage.label, partition: stage.tasks[slot].partition,
+      attempts: stage.tasks[slot].attempts, last: error.error, position: error.position)
     for job in stage.jobs { end(job, reason) }
   }
 
@@ -96,10 +124,9 @@ extension DAGScheduler {
         self.fetchesRunning -= 1
         if !stage.isFinished {
           if let error {
-            self.failed(slot, of: stage, error)
+            self.failed(slot, of: stage, TaskError(error: error))
           } else {
-            stage.tasks[slot].state = .ready
-            self.ready.append(stage)
+            self.again(slot, of: stage)
           }
         }
         self.submitReady()
@@ -108,11 +135,14 @@ extension DAGScheduler {
     }
   }
 
-  private func tell(_ entry: Wave.Entry, _ outcome: TaskEndEvent.Outcome) {
-    guard !listeners.isEmpty else { return }
-    let event = TaskEndEvent(
-      stage: entry.stage.id, job: entry.stage.owner.id, partition: entry.partition, attempt: entry.attempt,
-      outcome: outcome)
-    for listener in listeners { listener.onTaskEnd(event) }
+  private func tell(_ run: TaskRun, _ outcome: TaskEndEvent.Outcome) {
+    guard isHeard else { return }
+    let now = loop.now
+    emit(
+      .taskEnd(
+        TaskEndEvent(
+          stage: run.stage.id, job: run.stage.owner.id, partition: run.partition, attempt: run.attempt,
+          outcome: outcome, isSpeculative: run.isSpeculative, executor: run.executor ?? 0, launched: run.launched,
+          time: now)))
   }
 }

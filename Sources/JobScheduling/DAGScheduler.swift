@@ -6,12 +6,13 @@ import SystemInterfaces
 /// Runs jobs over datasets: cuts them into stages at their shuffles, runs the stages' tasks on the executors, repeats what
 /// failed, and makes again what was lost.
 ///
-/// Jobs start in the order of their submission and may overlap. A stage starts when the stages it reads from are done;
-/// the tasks that become ready together go to the runner in one wave. A shuffle whose output is still there is not run
-/// again, and a shuffle that two jobs need is run once.
+/// Jobs start in the order of their submission and may overlap; which of them gets an executor next is for the pools to
+/// say (`SchedulerSettings`). A stage starts when the stages it reads from are done. A shuffle whose output is still there
+/// is not run again, and a shuffle that two jobs need is run once. How tasks reach the executors: see
+/// DAGScheduler+Launches.
 ///
 /// Sendable: public calls may come from anywhere and only post to `loop` (or act at once where they are made on it); all
-/// state below is touched on the loop only. Executors see nothing but `Wave`.
+/// state below is touched on the loop only. Executors see nothing but `TaskRun`.
 public final class DAGScheduler: @unchecked Sendable {
   /// The loop that owns the scheduler: the driver's.
   public let loop: any Loop
@@ -19,39 +20,72 @@ public final class DAGScheduler: @unchecked Sendable {
   public let attemptsMax: Int
   /// How often a task may find input or parents' output missing before its job fails.
   public let lossesMax: Int
+  /// How it chooses among jobs, and when it runs a task twice.
+  public let settings: SchedulerSettings
 
   let runner: any Runner
-  let locals: [ExecutorLocals]
+  let executors: Executors
   private let lastJob = Atomic<Int>(0)
+  private let properties = Mutex(LocalProperties())
 
   // On the loop only.
   var jobs: [JobID: Job] = [:]
-  /// Running stages that write a shuffle, by the identity of the shuffle, which they retain.
+  /// Stages that run or wait.
+  var stages: [StageID: Stage] = [:]
+  /// Those that write a shuffle, by the identity of the shuffle, which they retain.
   var shuffleStages: [ObjectIdentifier: Stage] = [:]
-  /// Stages with tasks to submit.
-  var ready: [Stage] = []
+  /// Who competes for the executors.
+  var pools: PoolTable
   /// Jobs that ended and whose caller does not know yet.
   var ended: [(spec: JobSpec, end: JobEnd)] = []
-  var wavesRunning = 0
+  /// Attempts that the runner has.
+  var inFlight = 0
+  /// Those that were started one by one.
+  var startedInFlight = 0
   var fetchesRunning = 0
   var lastStage = 0
-  /// Inside `Runner.submit`: what calls the scheduler now is a task.
+  /// Steps that planning took so far: datasets, and shuffles between stages, that were looked at.
+  package var planningSteps = 0
+  /// Inside `Runner.submit` or `start`: what calls the scheduler now is a task.
   var isSubmitting = false
   var isStopped = false
+  var stragglerTimer: TimerID?
+  var counts: SchedulerCounts
+  /// Called at once, on the loop.
   var listeners: [any SchedulerListener] = []
+  /// Brings events to all other listeners.
+  let bus: ListenerBus<SchedulerEvent>
   /// The batch that actions belong to while an output operation runs on the loop; nil outside of a stream. On the loop
   /// only.
   public var batchOfActions: BatchIdentity?
+  /// What the jobs of actions did since this was last set; those of an output operation are added to its report.
+  var metricsOfActions = JobMetrics()
 
   /// - Parameters:
+  ///   - loop: the driver's: it owns the scheduler.
+  ///   - runner: runs the tasks.
   ///   - attemptsMax: how often a task may fail before its job does; Spark's `spark.task.maxFailures`.
   ///   - lossesMax: how often a task may find its input or its parents' output missing before its job fails.
-  public init(loop: any Loop, runner: any Runner, attemptsMax: Int = 4, lossesMax: Int = 10) {
+  ///   - settings: how it chooses among jobs, and when it runs a task twice.
+  public init(
+    loop: any Loop, runner: any Runner, attemptsMax: Int = 4, lossesMax: Int = 10,
+    settings: SchedulerSettings = SchedulerSettings()
+  ) {
     self.loop = loop
     self.runner = runner
     self.attemptsMax = max(1, attemptsMax)
     self.lossesMax = max(0, lossesMax)
-    locals = (0..<max(1, runner.executorCount)).map { _ in ExecutorLocals() }
+    self.settings = settings
+    executors = Executors(runner, clock: loop)
+    pools = PoolTable(settings)
+    counts = SchedulerCounts(executors: executors.count)
+    bus = ListenerBus(capacity: settings.listenerQueueCapacity) { runner.makeLoop(named: $0) }
+  }
+
+  /// Properties that jobs take along which are submitted from now on.
+  public var localProperties: LocalProperties {
+    get { properties.withLock { $0 } }
+    set { properties.withLock { $0 = newValue } }
   }
 
   /// Runs a job; `spec.onComplete` hears of its end.
@@ -61,32 +95,82 @@ public final class DAGScheduler: @unchecked Sendable {
     return id
   }
 
-  /// Ends a job without results; its tasks that have not started will not. Nothing happens where it has ended.
+  /// Ends a job without results; its tasks that have not started will not, those that run find out at their next chunk.
+  /// Nothing happens where it has ended.
   public func cancel(_ job: JobID, reason: String) {
     onLoop { scheduler in
       guard let job = scheduler.jobs[job] else { return }
       scheduler.end(job, .cancelled(reason))
+      scheduler.submitReady()
     }
   }
 
-  /// Ends every job; later ones end at once.
+  /// Ends every job of a group; see `LocalProperties.jobGroup`. Jobs that are submitted later are not concerned.
+  public func cancelJobGroup(_ group: String, reason: String) {
+    cancelAll(reason) { $0.spec.properties.jobGroup == group }
+  }
+
+  /// Ends every job that needs the stage. Nothing happens where the stage is over.
+  public func cancelStage(_ stage: StageID, reason: String) {
+    onLoop { scheduler in
+      guard let stage = scheduler.stages[stage] else { return }
+      for job in stage.jobs { scheduler.end(job, .cancelled(reason)) }
+      scheduler.submitReady()
+    }
+  }
+
+  /// Ends every job that runs. Jobs that are submitted later are not concerned.
+  public func cancelAllJobs(reason: String) { cancelAll(reason) { _ in true } }
+
+  private func cancelAll(_ reason: String, where isMeant: @escaping @Sendable (Job) -> Bool) {
+    onLoop { scheduler in
+      for job in scheduler.jobs.values.sorted(by: { $0.id < $1.id }) where isMeant(job) {
+        scheduler.end(job, .cancelled(reason))
+      }
+      scheduler.submitReady()
+    }
+  }
+
+  /// Ends every job; later ones end at once. Listeners' queues end once they have delivered what waits.
   public func stop() {
     onLoop { scheduler in
       scheduler.isStopped = true
       for job in scheduler.jobs.values.sorted(by: { $0.id < $1.id }) { scheduler.end(job, .stopped) }
+      scheduler.bus.stop()
     }
   }
 
-  /// The listener hears of what happens from now on.
+  /// The listener hears of what happens from now on, at once and on the loop, so it must return quickly: for parts of the
+  /// engine. Others are added with the name of a queue.
   public func addListener(_ listener: any SchedulerListener) { onLoop { $0.listeners.append(listener) } }
 
-  public func removeListener(_ listener: any SchedulerListener) {
-    onLoop { $0.listeners.removeAll { $0 === listener } }
+  /// The listener hears of what happens from now on, from a queue: see `ListenerBus`.
+  /// - Parameter queue: the queue's name; listeners of one queue wait for each other, those of different queues do not.
+  public func addListener(_ listener: any SchedulerListener, queue: String) {
+    onLoop { scheduler in scheduler.bus.add(listener, to: queue) { $0.tell(listener) } }
   }
 
-  /// Whether nothing runs and nothing is kept: no job, stage, wave or fetch. On the loop only.
+  /// The listener, however it was added, hears of nothing that happens from now on.
+  public func removeListener(_ listener: any SchedulerListener) {
+    onLoop { scheduler in
+      scheduler.listeners.removeAll { $0 === listener }
+      scheduler.bus.remove(listener)
+    }
+  }
+
+  /// Whether anybody listens: events are made only then.
+  var isHeard: Bool { !listeners.isEmpty || !bus.isEmpty }
+
+  /// Tells every listener. On the loop only.
+  func emit(_ event: SchedulerEvent) {
+    for listener in listeners { event.tell(listener) }
+    bus.post(event)
+  }
+
+  /// Whether nothing runs and nothing is kept: no job, stage, pool, attempt, timer or fetch. On the loop only.
   public var isIdle: Bool {
-    jobs.isEmpty && shuffleStages.isEmpty && ready.isEmpty && ended.isEmpty && wavesRunning == 0 && fetchesRunning == 0
+    jobs.isEmpty && stages.isEmpty && shuffleStages.isEmpty && pools.isEmpty && ended.isEmpty && inFlight == 0
+      && startedInFlight == 0 && fetchesRunning == 0 && stragglerTimer == nil
   }
 
   /// Acts at once where the caller is on the loop; callers hear of jobs' ends later in any case.
@@ -105,9 +189,14 @@ public final class DAGScheduler: @unchecked Sendable {
   private func start(_ id: JobID, _ spec: JobSpec) {
     let job = Job(id, spec, start: loop.now)
     jobs[id] = job
-    if !listeners.isEmpty {
-      let event = JobStartEvent(job: id, label: spec.label, batch: spec.batch, time: job.start)
-      for listener in listeners { listener.onJobStart(event) }
+    counts.jobsSubmitted += 1
+    pools.enter(job, pool: spec.properties.pool, at: job.start)
+    if isHeard {
+      emit(
+        .jobStart(
+          JobStartEvent(
+            job: id, label: spec.label, batch: spec.batch, pool: job.pool?.name ?? SchedulerSettings.defaultPool,
+            properties: spec.properties, time: job.start)))
     }
     let count = spec.dataset.partitionCount
     if isStopped {
@@ -127,17 +216,24 @@ public final class DAGScheduler: @unchecked Sendable {
     guard !job.isEnded else { return }
     job.isEnded = true
     jobs[job.id] = nil
+    pools.leave(job)
+    let error = failure.map { JobFailure($0, label: job.spec.label, batch: job.spec.batch) }
+    if error != nil { counts.jobsFailed += 1 }
     for stage in job.stages where !stage.isFinished {
       stage.jobs.removeAll { $0 === job }
-      if stage.jobs.isEmpty {
-        stage.isAbandoned.store(true, ordering: .relaxed)
-        finish(stage)
+      if let heir = stage.jobs.first {
+        guard stage.owner === job else { continue }
+        stage.owner = heir
+        stage.isQueued = false
+        heir.enqueue(stage)
+      } else {
+        abandon(stage, error ?? JobFailure(.stopped, label: job.spec.label, batch: job.spec.batch))
       }
     }
     job.stages = []  // stages refer to their jobs: this breaks the cycle
+    if jobs.isEmpty { stopWatchingForStragglers() }
     let now = loop.now
     job.metrics.duration = now - job.start
-    let error = failure.map { JobFailure($0, label: job.spec.label, batch: job.spec.batch) }
     let outcome: Result<[any Sendable], JobFailure>
     if let error {
       if let discard = job.spec.onDiscard {
@@ -153,10 +249,12 @@ public final class DAGScheduler: @unchecked Sendable {
         job.spec,
         JobEnd(job: job.id, label: job.spec.label, batch: job.spec.batch, outcome: outcome, metrics: job.metrics)
       ))
-    if !listeners.isEmpty {
-      let event = JobEndEvent(
-        job: job.id, label: job.spec.label, batch: job.spec.batch, failure: error, metrics: job.metrics, time: now)
-      for listener in listeners { listener.onJobEnd(event) }
+    if isHeard {
+      emit(
+        .jobEnd(
+          JobEndEvent(
+            job: job.id, label: job.spec.label, batch: job.spec.batch, failure: error, metrics: job.metrics,
+            time: now)))
     }
   }
 

@@ -3,6 +3,8 @@ import Groundwork
 
 /// A job: what to compute of a dataset, and who hears of it.
 public struct JobSpec: Sendable {
+  /// What a task of a job's last stage does: computes one partition of the dataset and gives a result. It throws to
+  /// fail the attempt, which the scheduler then repeats.
   public typealias Work = @Sendable (_ partition: Int, _ task: TaskContext) throws -> any Sendable
 
   /// The dataset whose partitions are computed.
@@ -11,19 +13,25 @@ public struct JobSpec: Sendable {
   public var partitions: [Int]
   /// What a task of the last stage does.
   public var work: Work
+  /// The batch that the job is for; number 0 outside of a stream.
   public var batch: BatchIdentity
   /// The number of the output operation within the batch; random numbers of tasks are drawn from it, so that a replay
   /// draws the same.
   public var operation: Int
   /// For people: `save delays`, `collect`.
   public var label: String
+  /// The pool it competes in, its group and its description, among others.
+  public var properties: LocalProperties
   /// Called on the loop with each result that nobody will use: its job failed or was cancelled meanwhile.
   public var onDiscard: (@Sendable (_ result: any Sendable) -> Void)?
   /// Called once on the loop, never inside a call to the scheduler.
   public var onComplete: @Sendable (JobEnd) -> Void
 
+  /// A job over all partitions, or over some.
+  /// - Parameter partitions: each once, in the order wanted of the results; all, from 0 on, where nil.
   public init(
     dataset: AnyRDD, partitions: [Int]? = nil, batch: BatchIdentity, operation: Int = 0, label: String,
+    properties: LocalProperties = LocalProperties(),
     onDiscard: (@Sendable (_ result: any Sendable) -> Void)? = nil, work: @escaping Work,
     onComplete: @escaping @Sendable (JobEnd) -> Void
   ) {
@@ -33,6 +41,7 @@ public struct JobSpec: Sendable {
     self.batch = batch
     self.operation = operation
     self.label = label
+    self.properties = properties
     self.onDiscard = onDiscard
     self.onComplete = onComplete
   }
@@ -40,11 +49,15 @@ public struct JobSpec: Sendable {
 
 /// How a job ended.
 public struct JobEnd: Sendable {
+  /// The number that the scheduler gave it.
   public var job: JobID
+  /// As in its `JobSpec`, for people.
   public var label: String
+  /// The batch that it was for; number 0 outside of a stream.
   public var batch: BatchIdentity
   /// The results in the order of `JobSpec.partitions`.
   public var outcome: Result<[any Sendable], JobFailure>
+  /// What it did until it ended; complete for a success only.
   public var metrics: JobMetrics
 }
 
@@ -62,18 +75,24 @@ public struct JobMetrics: Sendable {
   public var inputsFetched = 0
   /// Times that a stage was stopped because its parents' output was gone.
   public var shufflesLost = 0
+  /// Records that its tasks read from sources.
   public var recordsRead = 0
+  /// Records that its tasks handed to outputs.
   public var recordsWritten = 0
   /// What tasks moved to disk because their memory was full.
   public var spills = SpillCounts()
   /// Counters raised by `TaskContext.count`, by name.
   public var counters: [String: Int64] = [:]
+  /// Maxima raised by `TaskContext.raise`, by name.
+  public var maxima: [String: Int64] = [:]
   /// Time spent in successful tasks, added up, and in the longest.
   public var taskTime: Duration = .zero
+  /// Time spent in the longest successful task.
   public var taskTimeMax: Duration = .zero
   /// From the submission to the end.
   public var duration: Duration = .zero
 
+  /// Zero of everything.
   public init() {}
 
   mutating func add(_ summary: TaskSummary) {
@@ -82,6 +101,7 @@ public struct JobMetrics: Sendable {
     recordsWritten += summary.recordsWritten
     spills.add(summary.spills)
     if !summary.counters.isEmpty { counters.merge(summary.counters, uniquingKeysWith: &+) }
+    if !summary.maxima.isEmpty { maxima.merge(summary.maxima, uniquingKeysWith: max) }
     taskTime += summary.duration
     taskTimeMax = max(taskTimeMax, summary.duration)
   }
@@ -98,6 +118,7 @@ public struct JobMetrics: Sendable {
     recordsWritten += other.recordsWritten
     spills.add(other.spills)
     counters.merge(other.counters, uniquingKeysWith: &+)
+    maxima.merge(other.maxima, uniquingKeysWith: max)
     taskTime += other.taskTime
     taskTimeMax = max(taskTimeMax, other.taskTimeMax)
     duration += other.duration

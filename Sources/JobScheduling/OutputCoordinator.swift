@@ -40,6 +40,7 @@ public final class OutputCoordinator: Sendable {
 ///
 /// Sendable: all its state is touched on that loop only.
 public final class BatchOutput: @unchecked Sendable {
+  /// The batch whose output it is.
   public let batch: BatchIdentity
   /// Called when an operation begins to be computed, with its number in the order of definition.
   public var operationStarted: (@Sendable (_ index: Int) -> Void)?
@@ -172,16 +173,24 @@ public final class BatchOutput: @unchecked Sendable {
     switch operation.kind {
     case .action(let body):
       let scheduler = coordinator.scheduler
-      let outer = scheduler.batchOfActions
+      let (outer, properties) = (scheduler.batchOfActions, scheduler.localProperties)
+      let outerMetrics = scheduler.metricsOfActions
       scheduler.batchOfActions = batch
+      scheduler.metricsOfActions = JobMetrics()
       let result = Result<[TaskOutput], any Error> {
         try body(batch)
         return []
       }
-      scheduler.batchOfActions = outer
+      reports[index].metrics = scheduler.metricsOfActions
+      scheduler.metricsOfActions = outerMetrics
+      // What the operation set for its own jobs is not the next one's.
+      (scheduler.batchOfActions, scheduler.localProperties) = (outer, properties)
       computed(index, result)
     case .sink(let sink, let dataset, let work):
-      let spec = JobSpec(dataset: dataset, batch: batch, operation: index, label: operation.name) { result in
+      let spec = JobSpec(
+        dataset: dataset, batch: batch, operation: index, label: operation.name,
+        properties: coordinator.scheduler.localProperties
+      ) { result in
         if let output = result as? TaskOutput { sink.discard(output) }
       } work: { partition, task in
         let output = try work(partition, task)

@@ -3,6 +3,7 @@ import Groundwork
 
 /// One output operation of a batch: what is computed and where it goes.
 public struct OutputOperation: Sendable {
+  /// How the operation is computed and who takes what comes of it.
   public enum Kind: Sendable {
     /// A job whose tasks hand over encoded results, which go to the sink once the whole batch is computed.
     case sink(
@@ -13,10 +14,12 @@ public struct OutputOperation: Sendable {
   }
   /// For people: `save delays`.
   public var name: String
+  /// How it is computed.
   public var kind: Kind
   /// Whether this sink's commit decides the batch: it is committed first.
   public var isDecider: Bool
 
+  /// Puts an operation together; the coordinator alone runs it.
   public init(name: String, kind: Kind, isDecider: Bool = false) {
     self.name = name
     self.kind = kind
@@ -26,13 +29,16 @@ public struct OutputOperation: Sendable {
 
 /// What an output operation did, once its tasks have run.
 public struct OutputReport: Sendable {
+  /// The operation's name.
   public var name: String
   /// Records and bytes handed to the sink: of the first successful attempt of each partition.
   public var records = 0
+  /// Bytes handed to the sink, encoded: of the same attempts.
   public var bytes = 0
-  /// The job's metrics; those of an action's own jobs are not in here.
+  /// The job's metrics, or those of an action's jobs added up.
   public var metrics = JobMetrics()
 
+  /// A report of nothing done yet.
   public init(name: String) { self.name = name }
 }
 
@@ -48,28 +54,39 @@ public enum CommitOutcome: Sendable {
 
 /// Why a batch's output went no further.
 public struct OutputFailure: DiagnosableError {
+  /// How far the batch's output had come.
   public enum Step: Sendable, Equatable {
+    /// An operation's job, or its function on the driver, failed.
     case compute
+    /// A sink could not take an operation's output: nothing of the batch was committed.
     case prepare
+    /// A sink did not commit, tried `attempts` times.
     case commit(attempts: Int)
     /// A call came before the step it needs was done, or twice.
     case order(String)
   }
+  /// Where it stopped.
   public var step: Step
   /// The operation's name.
   public var operation: String
   /// The sink's name, empty for an action.
   public var sink: String
+  /// The batch whose output stopped.
   public var batch: BatchIdentity
+  /// What the job, the function or the sink threw; nil for a call out of order.
   public var cause: (any Error)?
 
+  /// Ours for a call out of order; else as the cause says, and the user's where it says nothing.
   public var fault: Fault {
     if case .order = step { return .ours }
     return (cause as? any DiagnosableError)?.fault ?? .user
   }
+  /// As the cause says; false where it says nothing.
   public var isRetriable: Bool { (cause as? any DiagnosableError)?.isRetriable ?? false }
+  /// True: other batches can go on.
   public var leavesUsable: Bool { true }
 
+  /// Names batch, operation and sink, and says whether anything was committed.
   public var description: String {
     let why = cause.map { ": \($0)" } ?? ""
     switch step {

@@ -1,11 +1,10 @@
 import Datasets
 import Groundwork
-import Synchronization
 
 /// A stage that runs: the tasks of one side of a shuffle, or the last ones of a job.
 ///
-/// Sendable: what executors read (`id`, `kind`, `batch`, `seed`) is constant and `isAbandoned` is atomic; everything else
-/// is touched on the scheduler's loop only.
+/// Sendable: what executors read (`id`, `kind`, `batch`, `seed`, `cancellation`) is constant; everything else is touched on
+/// the scheduler's loop only.
 final class Stage: @unchecked Sendable {
   enum Kind {
     /// Writes the map side of a shuffle.
@@ -16,9 +15,9 @@ final class Stage: @unchecked Sendable {
   /// Where a task stands.
   struct Task {
     enum State {
-      /// To be submitted as soon as the stage's parents are done.
+      /// To be launched as soon as the stage's parents are done.
       case ready
-      /// In a wave.
+      /// At least one attempt runs.
       case running
       /// Its input is being fetched.
       case fetching
@@ -31,6 +30,12 @@ final class Stage: @unchecked Sendable {
     var failures = 0
     /// Times that input or parents' output was missing.
     var losses = 0
+    /// Attempts that run now: more than one where the first takes long.
+    var running = 0
+    /// Those attempts; kept only where tasks may be run twice.
+    var runs: [TaskRun] = []
+    /// Whether a second attempt beside the first waits for an executor.
+    var wantsCopy = false
   }
 
   let id: StageID
@@ -39,22 +44,35 @@ final class Stage: @unchecked Sendable {
   let batch: BatchIdentity
   /// The same in every replay: follows from the way from the job's last stage to this one.
   let seed: UInt64
-  /// Nobody waits for it any more: its tasks that have not started are skipped.
-  let isAbandoned = Atomic<Bool>(false)
+  /// Set when nobody waits for the stage any more.
+  let cancellation = TaskCancellation()
 
   // On the loop only.
   var tasks: [Task]
   /// Tasks that are not done.
   var remaining: Int
-  /// The job that asked for it first and counts its work.
-  let owner: Job
+  /// Places of tasks in state ready, in the order in which they are to be launched.
+  private(set) var pending: ArraySlice<Int>
+  /// Places of tasks that are to be run a second time beside the first.
+  private var copies: ArraySlice<Int> = []
+  /// Attempts that run.
+  var running = 0
+  /// How long the tasks that are done took, in nanoseconds; kept only where tasks may be run twice.
+  var durations: [Int64] = []
+  /// The job that counts its work and gives it executors: the first one that needs it.
+  var owner: Job
   /// The jobs that need it: one, or more where concurrent jobs share a shuffle.
   var jobs: [Job]
   /// Stages that wait for it.
-  var dependents: [Stage] = []
+  var dependents: [StageID: Stage] = [:]
   /// Stages it waits for.
-  var parents: [Stage] = []
-  var isSubmitted = false
+  var parents: [StageID: Stage] = [:]
+  /// What its successful tasks did; kept only where somebody listens.
+  var metrics = JobMetrics()
+  /// When its first task was launched.
+  var submitted: Instant?
+  /// Whether it stands in its owner's heap.
+  var isQueued = false
   var isFinished = false
 
   init(
@@ -69,13 +87,40 @@ final class Stage: @unchecked Sendable {
     jobs = [job]
     tasks = partitions.map { Task(partition: $0) }
     remaining = partitions.count
+    pending = ArraySlice(0..<partitions.count)
   }
 
   /// The operator, for people.
   var label: String { dataset.label }
+  var isSubmitted: Bool { submitted != nil }
   var isResult: Bool {
     if case .result = kind { return true }
     return false
+  }
+
+  /// Whether there is a task to launch and nothing to wait for.
+  var canStart: Bool { !isFinished && parents.isEmpty && !(pending.isEmpty && copies.isEmpty) }
+
+  /// The task is to be launched again.
+  func makeReady(_ slot: Int) {
+    tasks[slot].state = .ready
+    pending.append(slot)
+  }
+
+  /// The task is to be run a second time while the first attempt goes on.
+  func wantCopy(of slot: Int) {
+    tasks[slot].wantsCopy = true
+    copies.append(slot)
+  }
+
+  /// Takes the next task to launch: one that does not run, else one that is to run twice and still runs once.
+  func takeNext() -> (slot: Int, isCopy: Bool)? {
+    if let slot = pending.popFirst() { return (slot, false) }
+    while let slot = copies.popFirst() {
+      tasks[slot].wantsCopy = false
+      if tasks[slot].state == .running, tasks[slot].running == 1 { return (slot, true) }
+    }
+    return nil
   }
 }
 
@@ -89,6 +134,12 @@ final class Job {
   var results: [(any Sendable)?]
   /// Stages that work for it.
   var stages: [Stage] = []
+  /// Stages that have, or had, tasks to launch.
+  private var ready = StageHeap()
+  /// What it has among its pool's jobs.
+  var share = Share()
+  /// Where it competes for executors; nil before its start.
+  var pool: Pool?
   var isEnded = false
 
   init(_ id: JobID, _ spec: JobSpec, start: Instant) {
@@ -96,5 +147,34 @@ final class Job {
     self.spec = spec
     self.start = start
     results = Array(repeating: nil, count: spec.partitions.count)
+  }
+
+  /// Notes that the stage may have tasks to launch.
+  func enqueue(_ stage: Stage) {
+    guard !stage.isQueued else { return }
+    stage.isQueued = true
+    ready.push(stage)
+  }
+
+  /// The stage whose tasks are launched next; those before it that have none, or wait again, leave the heap.
+  func firstReady() -> Stage? {
+    while let stage = ready.first {
+      if stage.canStart { return stage }
+      _ = ready.popFirst()
+      stage.isQueued = false
+    }
+    return nil
+  }
+
+  var hasReady: Bool { firstReady() != nil }
+
+  /// Takes all stages that have tasks to launch, in order.
+  func takeReady() -> [Stage] {
+    var stages: [Stage] = []
+    while let stage = ready.popFirst() {
+      stage.isQueued = false
+      if stage.canStart { stages.append(stage) }
+    }
+    return stages
   }
 }

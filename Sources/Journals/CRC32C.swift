@@ -6,6 +6,7 @@ public struct CRC32C: Equatable, Sendable {
   /// The checksum of everything added so far.
   public private(set) var value: UInt32 = 0
 
+  /// The checksum of no bytes: 0.
   public init() {}
 
   /// Goes on over `bytes`. O(n), by the processor's instruction where it has one.
@@ -14,6 +15,7 @@ public struct CRC32C: Equatable, Sendable {
     value = sluice_crc32c(value, base, bytes.count)
   }
 
+  /// Goes on over `bytes`, which need not be aligned or copied. O(n).
   public mutating func add(_ bytes: Bytes) { bytes.withUnsafeBytes { add($0) } }
 
   /// The checksum of one run of bytes.

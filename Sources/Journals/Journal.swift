@@ -13,6 +13,7 @@ public final class Journal {
   /// The largest version and payload, in bytes, that an entry may have.
   public static let entrySizeMax = 64 << 20
 
+  /// The file, as it was named to `open`; errors carry it.
   public let path: String
   /// Bytes of the file.
   public private(set) var byteCount: Int64

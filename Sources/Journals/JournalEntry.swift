@@ -4,9 +4,13 @@ import SystemInterfaces
 
 /// One entry of a journal: a version, which says how to read the payload, and the payload.
 public struct JournalEntry: Sendable, Equatable {
+  /// The form of the payload: the writer chooses it, the reader decides by it. The journal does not look at it.
   public var version: UInt16
+  /// The content, at most `Journal.entrySizeMax` bytes together with the version. Entries of a replay own their bytes:
+  /// they do not keep the file's window alive.
   public var payload: Bytes
 
+  /// An entry as it is appended. Its size is checked by `append` and `rewrite`, not here.
   public init(version: UInt16, payload: Bytes) {
     self.version = version
     self.payload = payload

@@ -3,6 +3,8 @@ import SystemInterfaces
 
 /// What went wrong with a journal.
 public struct JournalError: DiagnosableError {
+  /// What went wrong, and the place in the file where there is one. Positions are bytes from the start of the file to
+  /// the start of the entry.
   public enum Code: Sendable, Equatable {
     /// The file system refused.
     case file(FileError.Code, operation: String)
@@ -15,10 +17,13 @@ public struct JournalError: DiagnosableError {
     /// An earlier write or sync failed and left the end of the file unknown.
     case broken
   }
+  /// What went wrong.
   public var code: Code
   /// The journal's file.
   public var path: String
 
+  /// For the journal's owner, too: `malformedEntry` and `unsupportedVersion` are found by whoever decodes a payload.
+  /// - Parameter path: the journal's file.
   public init(_ code: Code, path: String) {
     self.code = code
     self.path = path

@@ -8,6 +8,7 @@ public struct PayloadReader: Sendable {
   private let payload: Bytes
   private var position = 0
 
+  /// Starts at the first byte of `payload`.
   public init(_ payload: Bytes) { self.payload = payload }
 
   /// Bytes not yet read.
@@ -48,6 +49,7 @@ public struct PayloadReader: Sendable {
 
 /// The payload is not what its version says.
 public struct PayloadMalformed: Error, Equatable {
+  /// Says only that; the caller adds the file and the position.
   public init() {}
 }
 

@@ -34,6 +34,9 @@ public struct ClientConfiguration: Sendable {
   /// The largest answer taken, in bytes. Fetches are bounded by their own limits; this bounds a broken peer.
   public var answerSizeMax = 256 << 20
 
+  /// - Parameters:
+  ///   - bootstrap: where the cluster is looked for first.
+  ///   - clientID: `client.id`, which brokers log and measure by.
   public init(bootstrap: [Address], clientID: String = "sluice") {
     self.bootstrap = bootstrap
     self.clientID = clientID

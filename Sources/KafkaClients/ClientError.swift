@@ -4,6 +4,7 @@ import SystemInterfaces
 
 /// Why a call to Kafka did not succeed.
 public struct ClientError: DiagnosableError, Equatable {
+  /// Why, with what a message needs to say it.
   public enum Code: Sendable, Equatable {
     /// No broker of the list could be reached for this long; the text says why the last attempt failed.
     case unreachable([Address], after: Duration, reason: String)
@@ -43,7 +44,9 @@ public struct ClientError: DiagnosableError, Equatable {
     case badRecordBatch(TopicPartition, String)
   }
 
+  /// Why.
   public var code: Code
+  /// An error of this client, or of whoever is built on it.
   public init(_ code: Code) { self.code = code }
 
   /// The broker's error code, where it sent one.
@@ -129,6 +132,7 @@ public struct ClientError: DiagnosableError, Equatable {
 
 /// The text of an error whose type belongs to another floor.
 public struct DecodeErrorText: Sendable, Equatable {
+  /// The error's description.
   public let text: String
   init(_ error: any Error) { text = String(describing: error) }
 }

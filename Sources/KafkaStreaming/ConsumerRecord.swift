@@ -24,6 +24,7 @@ public struct ConsumerRecord: Sendable {
   /// The headers, in order; keys may repeat.
   public var headers: [RecordHeader] { storedHeaders.map(Array.init) ?? [] }
 
+  /// A record without headers, put together by hand; a nil value makes a tombstone.
   public init(
     topic: String, partition: PartitionIndex, offset: Offset, timestamp: Timestamp, key: Bytes?, value: Bytes?
   ) {

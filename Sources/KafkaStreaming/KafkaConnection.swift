@@ -12,6 +12,11 @@ public final class KafkaCluster: Sendable {
   /// What an acknowledged record survives, for the guarantee that is printed at start.
   public let durability: @Sendable () -> String
 
+  /// A cluster to be found later.
+  /// - Parameters:
+  ///   - bootstrap: called when a stream or sink of topics needs a connection; it may start a broker, and throws where
+  ///     none can be named.
+  ///   - durability: what an acknowledged record survives, in words; by default as for any Kafka cluster.
   public init(
     bootstrap: @escaping @Sendable () throws -> [Address],
     durability: @escaping @Sendable () -> String = { "acknowledged by all in-sync replicas" }

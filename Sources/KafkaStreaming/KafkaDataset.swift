@@ -27,7 +27,7 @@ enum KafkaDataset {
   }
 
   /// Walks the records of a range. A fetch may begin inside a batch and end inside one: what lies outside the range is
-  /// skipped, as control batches are.
+  /// skipped. Markers and aborted transactions are not among the batches any more: `RangeChoice`, `RangeFetch.readable`.
   private static func read(
     _ range: OffsetRange, _ batches: [Bytes], _ task: TaskContext,
     _ emit: (UnsafeBufferPointer<ConsumerRecord>) throws -> Void
@@ -46,7 +46,6 @@ enum KafkaDataset {
       let section: RecordSection
       do {
         let batch = try RecordBatch(bytes)
-        if batch.header.isControl { continue }
         section = try batch.records(using: workspace)
       } catch {
         throw UnreadableRange(range: range, reason: error)

@@ -17,9 +17,20 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
     var ratePerPartitionMax: Int?
     /// Bytes of batches that are kept for retries and windows.
     var fetchedBytesMax = 512 << 20
+    /// Whether records of open and aborted transactions are hidden.
+    var isolation = Offsets.Isolation.readCommitted
 
     /// - Throws: `StreamingError.invalidDefinition` for a setting that is none.
     init(setting: (String) -> String?) throws {
+      if let text = setting("sluice.kafka.isolationLevel") {
+        switch text {
+        case "read_committed": isolation = .readCommitted
+        case "read_uncommitted": isolation = .readUncommitted
+        default:
+          throw StreamingError.invalidDefinition(
+            "sluice.kafka.isolationLevel: `\(text)` is neither read_committed nor read_uncommitted")
+        }
+      }
       guard let text = setting("sluice.kafka.maxRatePerPartition") else { return }
       guard let rate = Int(text), rate > 0 else {
         throw StreamingError.invalidDefinition(
@@ -33,6 +44,8 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
   private struct Position {
     /// The offset that the next plan begins with.
     var next: Offset
+    /// Which aborted transactions are open there.
+    var filter = AbortedFilter()
     /// With `limitToPresent`: the offset to stop before.
     var end: Offset?
   }
@@ -54,6 +67,8 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
   private var uncommitted: [TopicPartition: Offset] = [:]
   private var commitWaiters: [@Sendable ((any Error)?) -> Void] = []
   private var isCommitting = false
+  /// Where the job's own log says that its batches left off; it wins over the group's offsets.
+  private var logged: [TopicPartition: Offset] = [:]
 
   init(
     _ connection: KafkaConnection, topics: [String], group: String, start: StartingOffsets, limits: Limits
@@ -71,6 +86,22 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
 
   // MARK: Start
 
+  func restore(_ last: SourcePlan) {
+    for range in last.ranges { logged[range.topicPartition] = range.until }
+  }
+
+  func replay(
+    _ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable (Result<SourcePlan, any Error>) -> Void
+  ) {
+    bytesOfRange = [:]
+    for range in plan.ranges {
+      positions[range.topicPartition]?.next = range.until
+      fetcher?.release(range.topicPartition, upTo: range.until)
+    }
+    // Tasks find the ranges missing and have them fetched.
+    then(.success(plan))
+  }
+
   func start(_ environment: SourceEnvironment, ready: @escaping @Sendable (Result<Void, any Error>) -> Void) {
     self.environment = environment
     let client = connection.client
@@ -81,7 +112,7 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
           switch result {
           case .failure(let error): ready(.failure(error))
           case .success(let found):
-            begin(at: found)
+            begin(at: found.merging(logged.filter { found[$0.key] != nil }) { _, logged in logged })
             ready(.success(()))
           }
         }
@@ -94,7 +125,7 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
     let client = connection.client
     let offsets = Offsets(client)
     let fallback: Offsets.Position = start == .earliest ? .earliest : .latest
-    client.metadata(for: topics) { [topics, group] result in
+    client.metadata(for: topics) { [topics, group, isolation = limits.isolation] result in
       guard case .success(let metadata) = result else { return then(result.map { _ in [:] }) }
       let partitions = topics.flatMap { topic in
         (metadata.topics[topic]?.partitions ?? []).map { TopicPartition(topic, $0.index) }
@@ -102,7 +133,8 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
       offsets.committed(group: group, partitions) { result in
         guard case .success(let committed) = result else { return then(result.map { _ in [:] }) }
         let new = partitions.filter { committed[$0] == nil }
-        offsets.list(Dictionary(uniqueKeysWithValues: new.map { ($0, fallback) })) { result in
+        let wanted = Dictionary(uniqueKeysWithValues: new.map { ($0, fallback) })
+        offsets.list(wanted, isolation: isolation) { result in
           then(
             result.map { listed in
               committed.mapValues(\.offset).merging(listed.mapValues(\.offset)) { committed, _ in committed }
@@ -117,7 +149,9 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
     partitions = found.keys.sorted()
     let environment = environment
     let group = group
-    let fetcher = Fetcher(connection.client) { event in
+    var fetching = FetcherConfiguration()
+    fetching.isolation = limits.isolation
+    let fetcher = Fetcher(connection.client, configuration: fetching) { event in
       switch event {
       case .arrived: environment?.dataArrived()
       case .offsetOutOfRange(let partition, let offset):
@@ -143,11 +177,13 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
     let recordsMax = limits.ratePerPartitionMax.map { max(1, Int(Double($0) * interval.inSeconds)) }
     for partition in partitions {
       guard let position = positions[partition], let arrived = fetcher.buffer.snapshot(of: partition) else { continue }
-      let taken = RangeChoice(arrived, next: position.next, end: position.end, recordsMax: recordsMax)
+      let taken = RangeChoice(
+        arrived, next: position.next, filter: position.filter, end: position.end, recordsMax: recordsMax)
       let range = OffsetRange(partition, from: position.next, until: taken.until)
       plan.ranges.append(range)
       guard !range.isEmpty else { continue }
       positions[partition]!.next = taken.until
+      positions[partition]!.filter = taken.filter
       plan.records += taken.records
       plan.bytes += taken.bytes
       if taken.isLimited {
@@ -174,7 +210,8 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
   func dataset(_ plan: SourcePlan, of number: BatchNumber, _ context: SluiceContext) -> RDD<ConsumerRecord> {
     let ranges = plan.ranges.map { (range: $0, bytes: bytesOfRange[$0] ?? 0) }
     return KafkaDataset.records(context, ranges, from: fetched) { [self] range in
-      RangeFetch(range: range, number: number, client: connection.client, fetched: fetched)
+      RangeFetch(
+        range: range, number: number, isolation: limits.isolation, client: connection.client, fetched: fetched)
     }
   }
 
@@ -223,7 +260,8 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
     let client = connection.client
     let driver = connection.driverLoop
     client.loop.post { [self] in
-      Offsets(client).list(wanted) { result in
+      // What stands behind an open transaction cannot be read before it ends: it is not waited for.
+      Offsets(client).list(wanted, isolation: limits.isolation) { result in
         driver.post { [self] in
           switch result {
           case .failure(let error): then(error)
@@ -248,7 +286,8 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
     guard let fetcher else { return SourceLag(records: 0) }
     return SourceLag(
       records: fetcher.buffer.snapshot().reduce(0) { sum, arrived in
-        guard let position = positions[arrived.partition], let end = arrived.highWatermark else { return sum }
+        let stable = limits.isolation == .readCommitted ? arrived.lastStableOffset : nil
+        guard let position = positions[arrived.partition], let end = stable ?? arrived.highWatermark else { return sum }
         return sum + max(0, end - position.next)
       })
   }
@@ -269,6 +308,7 @@ struct RangeFetch: FetchableInput {
   var range: OffsetRange
   /// The batch it belongs to: it is forgotten with it.
   var number: BatchNumber
+  var isolation: Offsets.Isolation
   var client: KafkaClient
   var fetched: FetchedBatches
 
@@ -276,17 +316,31 @@ struct RangeFetch: FetchableInput {
 
   func fetch(then: @escaping @Sendable ((any Error)?) -> Void) {
     client.loop.post {
-      client.fetchRange(range, bytesMax: .max) { result in
-        switch result {
-        case .failure(let error): then(error)
-        case .success(let found):
+      client.fetchRange(range, bytesMax: .max, isolation: isolation) { result in
+        do {
+          let batches = try RangeFetch.readable(try result.get())
           fetched.insert(
             FetchedBatches.Block(
-              range: range, batches: found.batches, bytes: found.batches.reduce(0) { $0 + $1.count }, number: number))
+              range: range, batches: batches, bytes: batches.reduce(0) { $0 + $1.count }, number: number))
           then(nil)
+        } catch {
+          then(error)
         }
       }
     }
+  }
+}
+
+extension RangeFetch {
+  /// The batches with records for reading. The list of the first answer names what was open where the range begins.
+  static func readable(_ found: FetchedRange) throws(RecordBatchError) -> [Bytes] {
+    var filter = AbortedFilter()
+    var readable: [Bytes] = []
+    for bytes in found.batches {
+      let header = try bytes.withUnsafeBytes { raw throws(RecordBatchError) in try RecordBatchHeader.parse(raw) }
+      if !filter.hides(header, found.aborted) { readable.append(bytes) }
+    }
+    return readable
   }
 }
 

@@ -14,6 +14,7 @@ public struct ProducerRecord: Sendable {
   /// nil: the batch's time.
   public var timestamp: Timestamp?
 
+  /// Only the value must be given; nil for it makes a tombstone.
   public init(
     key: Bytes? = nil, value: Bytes?, headers: [RecordHeader] = [], partition: PartitionIndex? = nil,
     timestamp: Timestamp? = nil

@@ -3,14 +3,21 @@ import KafkaClients
 import KafkaProtocol
 
 /// What a plan takes of one partition: a range, and the raw batches that hold it. Pure.
+///
+/// Markers and batches of aborted transactions are passed over: they belong to the range and hold no records for anybody.
 struct RangeChoice {
   /// The offset after the range.
   var until: Offset
+  /// Which transactions are open at `until`: what the next range begins with.
+  var filter: AbortedFilter
   /// Records, as the batches' headers count them; in a batch that the range cuts, by offsets.
   var records = 0
   /// Bytes of the batches, compressed.
   var bytes = 0
+  /// Those with records for reading, in order.
   var batches: [Bytes] = []
+  /// Records that were passed over because their transaction was aborted, as the batches' headers count them.
+  var abortedRecords = 0
   /// Whether the limit of records kept it from being larger.
   var isLimited = false
 
@@ -18,10 +25,15 @@ struct RangeChoice {
   ///
   /// A cut falls between record batches, unless one batch alone exceeds the limit.
   /// - Parameters:
+  ///   - filter: which aborted transactions are open at `next`.
   ///   - end: the offset to stop before; nil takes all.
   ///   - recordsMax: nil for no limit.
-  init(_ arrived: PartitionSnapshot, next: Offset, end: Offset?, recordsMax: Int?) {
+  init(
+    _ arrived: PartitionSnapshot, next: Offset, filter: AbortedFilter = AbortedFilter(), end: Offset?,
+    recordsMax: Int?
+  ) {
     until = next
+    self.filter = filter
     let limit = recordsMax ?? Int.max
     let last = min(end ?? arrived.nextOffset, arrived.nextOffset)
     guard arrived.startOffset <= next, last > next else { return }
@@ -31,17 +43,25 @@ struct RangeChoice {
       let begins = max(header.baseOffset, until)
       let ends = min(header.nextOffset, last)
       let isWhole = begins == header.baseOffset && ends == header.nextOffset
-      let count =
-        header.isControl ? 0 : isWhole ? Int(header.recordCount) : min(Int(header.recordCount), Int(ends - begins))
+      let count = isWhole ? Int(header.recordCount) : min(Int(header.recordCount), Int(ends - begins))
+      var after = self.filter
+      if after.hides(header, batch.aborted) {
+        self.filter = after
+        if !header.isControl { abortedRecords += count }
+        until = ends
+        continue
+      }
       if records + count > limit {
         isLimited = true
         if records == 0 {
-          // One batch alone is too large: it is cut, and the rest of it is the next batch's.
+          // One batch alone is too large: it is cut, and the rest of it is the next batch's. The filter stays in front
+          // of it, where it stands when the rest is read.
           take(batch, records: min(count, limit))
           until = begins + Int64(limit)
         }
         return
       }
+      self.filter = after
       take(batch, records: count)
       until = ends
     }

@@ -23,7 +23,9 @@ public final class ChildProcess: Sendable {
 
   /// How a process ended.
   public enum Exit: Sendable, Equatable, CustomStringConvertible {
+    /// It ended by itself, with this code; -1 where the system could not say how it ended.
     case code(Int32)
+    /// A signal of this number ended it.
     case signal(Int32)
     /// As a shell gives it: the code, or 128 and the signal.
     public var shellCode: Int32 {
@@ -32,6 +34,7 @@ public final class ChildProcess: Sendable {
       case .signal(let signal): 128 + signal
       }
     }
+    /// Whether it ended by itself with code 0.
     public var isSuccess: Bool { self == .code(0) }
     public var description: String {
       switch self {
@@ -41,6 +44,8 @@ public final class ChildProcess: Sendable {
     }
   }
 
+  /// The process id. Until the end was asked for and found (`wait`, `exitNow`, `onExit`) it cannot be another
+  /// process's.
   public let pid: Int32
   /// The program, as it was named.
   public let program: String
@@ -234,8 +239,11 @@ public final class ChildProcess: Sendable {
 
   /// What a program printed and how it ended.
   public struct Outcome: Sendable {
+    /// How it ended.
     public var exit: Exit
+    /// All of its standard output, as UTF-8; bytes that are none are replaced.
     public var output: String
+    /// All of its standard error, likewise.
     public var error: String
   }
 

@@ -25,6 +25,7 @@ protocol Pollable: AnyObject {
 /// Sendable: everything but `inbox` and the constants is touched on the loop's own thread only (`isCurrent`); the
 /// initialiser fills it before the thread starts.
 public final class EpollLoop: Loop, @unchecked Sendable {
+  /// For debuggers, as given to `init`.
   public let name: String
   private let poll: Int32
   private let wakeup: Int32
@@ -80,10 +81,14 @@ public final class EpollLoop: Loop, @unchecked Sendable {
 
   // MARK: From anywhere
 
+  /// CLOCK_MONOTONIC, read anew at each call.
   public var now: Instant { Instant(nanoseconds: System.now()) }
+  /// CLOCK_REALTIME, in whole milliseconds.
   public var wallTime: Timestamp { Timestamp(milliseconds: System.wallMilliseconds()) }
+  /// Whether the calling thread is the loop's own.
   public var isCurrent: Bool { thread.load(ordering: .relaxed) == UInt(pthread_self()) }
 
+  /// From any thread. Dropped once the loop was stopped. Costs a lock, and a system call only where the loop sleeps.
   public func post(_ work: @escaping @Sendable () -> Void) {
     let mustWake = inbox.withLock { inbox in
       if inbox.isStopped { return false }
@@ -95,6 +100,8 @@ public final class EpollLoop: Loop, @unchecked Sendable {
     if mustWake { wake() }
   }
 
+  /// From any thread; O(log n) in the timers set. From another thread it is posted: dropped once the loop was stopped.
+  /// - Returns: the timer's name, known at once in either case.
   @discardableResult
   public func at(_ instant: Instant, _ work: @escaping @Sendable () -> Void) -> TimerID {
     let number = nextTimer.wrappingAdd(1, ordering: .relaxed).newValue
@@ -106,6 +113,9 @@ public final class EpollLoop: Loop, @unchecked Sendable {
     return TimerID(number)
   }
 
+  /// From any thread, any number of times. What was posted before still runs; then what was given to `send` goes out as
+  /// far as the kernel takes it at once, and all connections and listeners of the loop are closed without telling their
+  /// sinks. Called on the loop itself, no timer fires any more.
   public func stop() {
     // A timer of this very round may be due already.
     if isCurrent { firesTimers = false }
@@ -135,6 +145,7 @@ public final class EpollLoop: Loop, @unchecked Sendable {
 
   public func cancel(_ timer: TimerID) { timers.cancel(timer.rawValue) }
 
+  /// On the loop's own thread only, which is a precondition. Returns early where the loop is ending.
   public func pump(until done: () -> Bool) {
     precondition(isCurrent, "pump is for the loop's own thread")
     while !done(), !isEnding { runPiece() }

@@ -17,6 +17,7 @@ public final class ExecutorPool: Runner, Sendable {
   /// How long an executor without work looks for some before it parks, in nanoseconds.
   static let spinTime: Int64 = 100_000
 
+  /// At least 1; executor 0 is whichever loop's thread submits, the others are threads of the pool.
   public let executorCount: Int
   private let shared: SharedWork
 
@@ -25,9 +26,12 @@ public final class ExecutorPool: Runner, Sendable {
     executorCount = max(1, executors)
     shared = SharedWork(executors: executorCount)
     for number in 1..<max(2, executorCount) where number < executorCount {
-      let shared = shared
-      DispatchQueue(label: "sluice.executor.\(number)").async { shared.run(ExecutorID(number)) }
+      ExecutorPool.makeThread(number, shared)
     }
+  }
+
+  private static func makeThread(_ number: Int, _ shared: SharedWork) {
+    DispatchQueue(label: "sluice.executor.\(number)").async { shared.run(ExecutorID(number)) }
   }
 
   deinit { shared.stop() }
@@ -35,8 +39,12 @@ public final class ExecutorPool: Runner, Sendable {
   /// Ends the executors' threads after the tasks that have begun.
   public func stop() { shared.stop() }
 
+  /// An `EpollLoop`: it starts its thread at once.
   public func makeLoop(named name: String) -> any Loop { EpollLoop(named: name) }
 
+  /// Blocks the calling thread, which must be the loop's, until every task has been claimed by somebody; tasks that
+  /// others have claimed may still run when it returns. A submission whose weights add up to 50 µs or less runs
+  /// entirely here; above 300 µs parked executors are woken.
   public func submit(_ tasks: [ExecutorTask], from loop: any Loop, then done: @escaping @Sendable () -> Void) {
     guard !tasks.isEmpty else { return loop.post(done) }
     let submission = Submission(tasks, loop, done)
@@ -50,6 +58,23 @@ public final class ExecutorPool: Runner, Sendable {
     submission.runAll(as: ExecutorID(0))
     // What others have begun goes on; nothing of it is left to claim.
     if isShared { shared.withdraw(submission) }
+  }
+
+  public func start(_ task: ExecutorTask, from loop: any Loop, then done: @escaping @Sendable () -> Void) {
+    // The thread that stands in for the loop's own is made when the first task is started.
+    if shared.start(StartedTask(task: task, loop: loop, done: done)) { ExecutorPool.makeThread(executorCount, shared) }
+  }
+}
+
+/// A task that was started alone.
+struct StartedTask: Sendable {
+  let task: ExecutorTask
+  let loop: any Loop
+  let done: @Sendable () -> Void
+
+  func run(as executor: ExecutorID) {
+    task.run(executor)
+    loop.post(done)
   }
 }
 
@@ -88,23 +113,65 @@ final class Submission: Sendable {
 final class SharedWork: Sendable {
   private struct State {
     var open: [Submission] = []
+    /// Tasks started one by one, the oldest at `startedNext`.
+    var started: [StartedTask?] = []
+    var startedNext = 0
     var parked: [Int] = []
+    /// Whether the executor that only takes started tasks has a thread.
+    var hasStandIn = false
     var isStopped = false
+
+    var hasStarted: Bool { startedNext < started.count }
+
+    mutating func takeStarted() -> StartedTask? {
+      guard hasStarted else { return nil }
+      defer {
+        started[startedNext] = nil
+        startedNext += 1
+        if startedNext == started.count {
+          started.removeAll(keepingCapacity: true)
+          startedNext = 0
+        } else if startedNext >= 1024, startedNext * 2 >= started.count {
+          started.removeFirst(startedNext)
+          startedNext = 0
+        }
+      }
+      return started[startedNext]
+    }
   }
   private let state = Lock(State())
   /// Submissions that may have unclaimed tasks: what spinning executors watch without taking the lock.
   private let openCount = Atomic<Int>(0)
+  /// Started tasks that nobody has taken.
+  private let startedCount = Atomic<Int>(0)
+  /// By the number of the executor; the last one is the stand-in for the submitting loop's thread.
   private let wakeups: [DispatchSemaphore]
+  private var standIn: Int { wakeups.count - 1 }
 
   init(executors: Int) {
-    wakeups = (0..<executors).map { _ in DispatchSemaphore(value: 0) }
+    wakeups = (0...executors).map { _ in DispatchSemaphore(value: 0) }
+  }
+
+  /// Queues a task and wakes an executor for it.
+  /// - Returns: whether the stand-in needs a thread.
+  func start(_ task: StartedTask) -> Bool {
+    let (woken, needsThread) = state.withLock { state in
+      state.started.append(task)
+      let needsThread = !state.hasStandIn
+      state.hasStandIn = true
+      return (state.parked.popLast(), needsThread)
+    }
+    startedCount.wrappingAdd(1, ordering: .releasing)
+    if let woken { wakeups[woken].signal() }
+    return needsThread
   }
 
   func offer(_ submission: Submission, waking count: Int) {
     let woken = state.withLock { state in
       state.open.append(submission)
-      let woken = Array(state.parked.suffix(count))
-      state.parked.removeLast(woken.count)
+      // The stand-in does not take part in submissions: the loop's own thread does.
+      let woken = Array(state.parked.filter { $0 != standIn }.suffix(count))
+      state.parked.removeAll { woken.contains($0) }
       return woken
     }
     openCount.wrappingAdd(1, ordering: .releasing)
@@ -133,10 +200,12 @@ final class SharedWork: Sendable {
   func run(_ executor: ExecutorID) {
     sluice_name_thread("executor \(executor.rawValue)")
     while true {
-      if let submission = find() {
+      if executor.rawValue != standIn, let submission = find() {
         submission.runAll(as: executor)
         withdraw(submission)
-      } else if !spin() {
+      } else if let task = findStarted() {
+        task.run(as: executor)
+      } else if !spin(executor) {
         switch park(executor) {
         case .parked: wakeups[executor.rawValue].wait()
         case .foundWork: break
@@ -152,7 +221,8 @@ final class SharedWork: Sendable {
     state.withLock { state in
       if state.isStopped { return .stopped }
       // Something may have come between the look and the lock.
-      if state.open.contains(where: \.hasUnclaimed) { return .foundWork }
+      if state.hasStarted { return .foundWork }
+      if executor.rawValue != standIn, state.open.contains(where: \.hasUnclaimed) { return .foundWork }
       state.parked.append(executor.rawValue)
       return .parked
     }
@@ -169,13 +239,20 @@ final class SharedWork: Sendable {
     return found
   }
 
+  private func findStarted() -> StartedTask? {
+    let task = state.withLock { $0.takeStarted() }
+    if task != nil { startedCount.wrappingSubtract(1, ordering: .relaxed) }
+    return task
+  }
+
   /// Looks for work for a while.
   /// - Returns: whether there seems to be some.
-  private func spin() -> Bool {
+  private func spin(_ executor: ExecutorID) -> Bool {
     let end = System.now() + ExecutorPool.spinTime
     repeat {
       for _ in 0..<64 {
-        if openCount.load(ordering: .acquiring) > 0 { return true }
+        if startedCount.load(ordering: .acquiring) > 0 { return true }
+        if executor.rawValue != standIn, openCount.load(ordering: .acquiring) > 0 { return true }
         sluice_pause()
       }
     } while System.now() < end

@@ -13,6 +13,7 @@ public enum LineEvent: Sendable {
   case end
   /// A line is longer than the maximum, counted from 1; nothing follows.
   case lineTooLong(line: Int, max: Int)
+  /// The file could not be opened or read; nothing follows.
   case failed(FileError)
 }
 

@@ -4,8 +4,11 @@ import SystemInterfaces
 
 /// The machine's clocks: CLOCK_MONOTONIC and CLOCK_REALTIME.
 public struct LinuxClock: Clock {
+  /// All of them read the same two clocks of the system.
   public init() {}
+  /// CLOCK_MONOTONIC, in nanoseconds since the machine's start, without the time it was suspended.
   public var now: Instant { Instant(nanoseconds: System.now()) }
+  /// CLOCK_REALTIME, in whole milliseconds.
   public var wallTime: Timestamp { Timestamp(milliseconds: System.wallMilliseconds()) }
 }
 
@@ -13,8 +16,10 @@ public struct LinuxClock: Clock {
 public final class LinuxRandomness: Randomness {
   private let pool = Lock<[UInt64]>([])
 
+  /// Draws nothing yet.
   public init() {}
 
+  /// From any thread. One system call for every 32 numbers.
   public func next() -> UInt64 {
     pool.withLock { pool in
       if let number = pool.popLast() { return number }

@@ -4,6 +4,7 @@ import SystemInterfaces
 
 /// An open file descriptor.
 public final class LinuxFile: File {
+  /// As it was named when it was opened; errors carry it.
   public let path: String
   let descriptor: Int32
 
@@ -14,6 +15,7 @@ public final class LinuxFile: File {
 
   deinit { System.close(descriptor) }
 
+  /// Bytes of the file now (`fstat`).
   public func size() throws(FileError) -> Int64 {
     var status = stat()
     _ = try LinuxFileStore.attempt(path, "read") { () throws(Errno) in
@@ -22,6 +24,7 @@ public final class LinuxFile: File {
     return Int64(status.st_size)
   }
 
+  /// One `pread`: it may give fewer bytes than asked for before the end, as POSIX allows.
   public func read(at position: Int64, into: UnsafeMutableRawBufferPointer) throws(FileError) -> Int {
     guard let base = into.baseAddress, into.count > 0 else { return 0 }
     return try LinuxFileStore.attempt(path, "read") { () throws(Errno) in
@@ -29,6 +32,7 @@ public final class LinuxFile: File {
     }
   }
 
+  /// As few `pwritev` calls as the kernel needs; short writes are continued.
   public func write(at position: Int64, _ parts: [Bytes]) throws(FileError) {
     try LinuxFileStore.attempt(path, "write") { () throws(Errno) in try writeAll(position, parts) }
   }
@@ -68,12 +72,14 @@ public final class LinuxFile: File {
     }
   }
 
+  /// Cuts the file, or extends it by zeros (`ftruncate`).
   public func truncate(to size: Int64) throws(FileError) {
     _ = try LinuxFileStore.attempt(path, "truncate") { () throws(Errno) in
       try System.call { ftruncate(descriptor, off_t(size)) }
     }
   }
 
+  /// Blocks until the disk has the content and the size (`fdatasync`).
   public func sync() throws(FileError) {
     // fdatasync writes the size as well where it changed, and spares the times.
     _ = try LinuxFileStore.attempt(path, "sync") { () throws(Errno) in try System.call { fdatasync(descriptor) } }
@@ -90,6 +96,8 @@ public final class LinuxFileLock: FileLock {
     self.file = Lock(file)
   }
 
+  /// Overwrites the lock file's text and cuts off what was longer. Not durable: the text is for whoever is refused.
+  /// - Throws: `.other(EBADF)` after `unlock`, else what the file system says.
   public func update(holder: String) throws(FileError) {
     guard let file = file.withLock({ $0 }) else { throw FileError(.other(EBADF), path: path, operation: "lock") }
     let text = Bytes(holder)

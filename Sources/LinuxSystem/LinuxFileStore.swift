@@ -4,8 +4,12 @@ import SystemInterfaces
 
 /// The machine's files, by POSIX calls.
 public struct LinuxFileStore: FileStore {
+  /// Stateless: all of them are the same file system.
   public init() {}
 
+  /// New files get mode 0644 less the umask; descriptors are closed in programs this one starts.
+  /// - Throws: `.isADirectory` for a directory in any mode, `.notFound` for a missing file in mode `.read`, and
+  ///   whatever else the system says.
   public func open(_ path: String, _ mode: OpenMode) throws(FileError) -> any File {
     let flags: Int32 =
       switch mode {
@@ -37,6 +41,8 @@ public struct LinuxFileStore: FileStore {
     return status
   }
 
+  /// One `mkdir` per name, and a sync of the parent of each directory made.
+  /// - Throws: `.notADirectory` where a file stands in the way.
   public func createDirectories(_ path: String) throws(FileError) {
     var made = path.hasPrefix("/") ? "/" : ""
     for part in path.split(separator: "/") {
@@ -53,6 +59,7 @@ public struct LinuxFileStore: FileStore {
     }
   }
 
+  /// Names without `.` and `..`, sorted by their text. O(n log n) in the names.
   public func list(_ path: String) throws(FileError) -> [String] {
     guard let directory = opendir(path) else { throw Errno(errno).fileError(path, "list") }
     defer { closedir(directory) }
@@ -69,6 +76,7 @@ public struct LinuxFileStore: FileStore {
     return names.sorted()
   }
 
+  /// Follows symbolic links.
   public func attributes(_ path: String) throws(FileError) -> FileAttributes? {
     var status = stat()
     guard stat(path, &status) == 0 else {
@@ -81,10 +89,14 @@ public struct LinuxFileStore: FileStore {
         milliseconds: Int64(status.st_mtim.tv_sec) * 1000 + Int64(status.st_mtim.tv_nsec) / 1_000_000))
   }
 
+  /// Removes a name (`unlink`); not for directories.
+  /// - Throws: `.notFound` where there is nothing of that name.
   public func removeFile(_ path: String) throws(FileError) {
     _ = try Self.attempt(path, "remove") { () throws(Errno) in try System.call { unlink(path) } }
   }
 
+  /// Depth first, and not atomically: a failure leaves what was not yet removed. Symbolic links are removed, not
+  /// followed.
   public func removeTree(_ path: String) throws(FileError) {
     var status = stat()
     guard lstat(path, &status) == 0 else {
@@ -96,10 +108,12 @@ public struct LinuxFileStore: FileStore {
     _ = try Self.attempt(path, "remove") { () throws(Errno) in try System.call { rmdir(path) } }
   }
 
+  /// `rename(2)`: within one file system. Not durable until `syncDirectory`.
   public func rename(_ from: String, to: String) throws(FileError) {
     _ = try Self.attempt(from, "rename") { () throws(Errno) in try System.call { Glibc.rename(from, to) } }
   }
 
+  /// `fsync` of the directory.
   public func syncDirectory(_ path: String) throws(FileError) {
     try Self.attempt(path, "sync") { () throws(Errno) in
       let fd = Int32(try System.call { Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
@@ -108,6 +122,8 @@ public struct LinuxFileStore: FileStore {
     }
   }
 
+  /// `flock`, without waiting. The lock belongs to the open file: it ends with `unlock`, the object's release, or the
+  /// process.
   public func lock(_ path: String, holder: String) throws(FileError) -> any FileLock {
     let file = LinuxFile(
       path,

@@ -10,8 +10,11 @@ public final class LinuxTransport: Transport, Sendable {
   private let listeners = Lock<[UInt64: SocketListener]>([:])
   private let nextID = Atomic<UInt64>(1)
 
+  /// Without connections or threads of its own: each connection lives on the loop it is opened for, which must be an
+  /// `EpollLoop`.
   public init() {}
 
+  /// From any thread. Names are looked up beside the loop; the addresses found are tried in turn, 10 s each.
   public func connect(
     to address: Address, framing: Framing, on loop: any Loop, _ sink: @escaping @Sendable (TransportEvent) -> Void
   ) -> ConnectionID {
@@ -20,6 +23,8 @@ public final class LinuxTransport: Transport, Sendable {
     return socket.id
   }
 
+  /// From any thread; blocks while a host name is looked up. When it returns connections queue.
+  /// - Throws: `TransportError` with the reason why none of the host's addresses could be bound.
   public func listen(
     on address: Address, framing: Framing, loop: any Loop,
     accept: @escaping @Sendable (ConnectionID, Address) -> @Sendable (TransportEvent) -> Void
@@ -36,23 +41,30 @@ public final class LinuxTransport: Transport, Sendable {
     return (id, bound)
   }
 
+  /// From any thread; off the loop it is posted. A listener that is not known is ignored.
   public func stopListening(_ listener: ListenerID) {
     guard let found = listeners.withLock({ $0.removeValue(forKey: listener.rawValue) }) else { return }
     onLoop(found.loop) { found.stop() }
   }
 
+  /// From any thread, but the order of parts from several threads is theirs. Bytes leave when the loop's current piece
+  /// of work is done, so that several calls share one write.
   public func send(_ connection: ConnectionID, _ parts: [SendPart]) {
     guard let socket = socket(connection) else { return }
     onLoop(socket.loop) { socket.send(parts) }
   }
 
+  /// From any thread; 0 for a connection that has ended.
   public func queuedBytes(_ connection: ConnectionID) -> Int { socket(connection)?.queuedBytes ?? 0 }
 
+  /// From any thread; off the loop it is posted. Frames that were read before wait in the connection's buffer until
+  /// reading goes on.
   public func setReading(_ connection: ConnectionID, _ isOn: Bool) {
     guard let socket = socket(connection) else { return }
     onLoop(socket.loop) { socket.setReading(isOn) }
   }
 
+  /// From any thread; off the loop it is posted.
   public func close(_ connection: ConnectionID) {
     guard let socket = socket(connection) else { return }
     onLoop(socket.loop) { socket.close() }

@@ -4,7 +4,9 @@ import SystemInterfaces
 
 /// The seams over Linux.
 public struct LiveWorld: Sendable {
+  /// The seams: what all code above them is given.
   public let world: World
+  /// The world's runner, by its own type, so that it can be stopped.
   public let executors: ExecutorPool
 
   /// Makes the seams, and sets what concerns the whole process: SIGPIPE is ignored (a closed peer is an error of the

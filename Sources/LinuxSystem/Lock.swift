@@ -10,6 +10,7 @@ public final class Lock<Value: Sendable>: @unchecked Sendable {
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private var value: Value
 
+  /// The lock is free, and holds `value`.
   public init(_ value: Value) {
     self.value = value
     mutex.initialize(to: pthread_mutex_t())

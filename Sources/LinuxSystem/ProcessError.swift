@@ -3,11 +3,15 @@ import Groundwork
 
 /// Why a program could not be run, or a stream of this process could not be used.
 public struct ProcessError: DiagnosableError {
+  /// Why, by the system's error number.
   public enum Code: Sendable, Equatable {
+    /// No such program or folder (ENOENT, ENOTDIR); not allowed (EACCES, EPERM); a file that is no executable
+    /// (ENOEXEC); no process or memory to be had (EAGAIN, ENOMEM).
     case notFound, permissionDenied, notAProgram, tooManyProcesses
     /// Any other, by its number in errno.
     case other(Int32)
   }
+  /// Why.
   public var code: Code
   /// The program, or the name of the stream.
   public var subject: String

@@ -4,11 +4,17 @@ import Groundwork
 
 /// The signals this program speaks of.
 public enum Signal: Int32, Sendable {
+  /// SIGHUP: the terminal has gone.
   case hangup = 1
+  /// SIGINT: Ctrl-C.
   case interrupt = 2
+  /// SIGKILL: ends the process at once, cannot be caught.
   case kill = 9
+  /// SIGTERM: a polite request to end.
   case terminate = 15
+  /// SIGCONT: a stopped process goes on.
   case continuation = 18
+  /// SIGSTOP: stops the process until `continuation`, cannot be caught.
   case stop = 19
 }
 

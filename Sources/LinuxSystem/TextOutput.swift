@@ -7,6 +7,7 @@ import SystemInterfaces
 ///
 /// A reader that goes away (`… | head`) is not an error of ours: what follows is thrown away and `isBroken` says so.
 public final class TextOutput: Sendable {
+  /// When bytes go to the system.
   public enum Buffering: Sendable {
     /// Each call writes at once.
     case none
@@ -22,10 +23,13 @@ public final class TextOutput: Sendable {
     var failure: Int32?
   }
 
+  /// The file descriptor; not closed with the object.
   public let descriptor: Int32
   private let buffering: Buffering
   private let state = Lock(State())
 
+  /// Takes a descriptor that is open for writing and stays open.
+  /// - Parameter buffering: when bytes go to the system; with any but `.none`, call `flush` before the process ends.
   public init(_ descriptor: Int32, buffering: Buffering = .none) {
     self.descriptor = descriptor
     self.buffering = buffering
@@ -50,12 +54,15 @@ public final class TextOutput: Sendable {
     state.withLock { $0.failure }.map { ProcessError(Errno($0), "the output \(descriptor)") }
   }
 
+  /// Writes text as UTF-8. Failures are remembered in `isBroken` and `failure`, never thrown.
   public func write(_ text: String) {
     var text = text
     text.withUTF8 { write(UnsafeRawBufferPointer($0)) }
   }
 
+  /// Writes text and a line end, in one go.
   public func writeLine(_ text: String) { write(text + "\n") }
+  /// Writes the bytes as they are. Blocks while the reader is slow, when the buffering asks for a write.
   public func write(_ bytes: Bytes) { bytes.withUnsafeBytes { write($0) } }
 
   /// Writes bytes and a line end, in one go.
@@ -67,6 +74,7 @@ public final class TextOutput: Sendable {
     }
   }
 
+  /// Writes the bytes as they are; they are copied into the buffer and not referred to afterwards.
   public func write(_ bytes: UnsafeRawBufferPointer) {
     state.withLock { state in
       state.buffer.append(contentsOf: bytes)
@@ -74,6 +82,7 @@ public final class TextOutput: Sendable {
     }
   }
 
+  /// Writes what is buffered, an unfinished line included.
   public func flush() { state.withLock { put(&$0, $0.buffer.count) } }
 
   private func settle(_ state: inout State) {

@@ -4,6 +4,7 @@ import Groundwork
 
 /// What a program may ask about itself and its machine.
 public enum ThisProcess {
+  /// The process id.
   public static var pid: Int32 { getpid() }
 
   /// The path of the running program's file; nil where the system does not say.
@@ -14,6 +15,7 @@ public enum ThisProcess {
     return String(decoding: path[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
+  /// The value of an environment variable; nil where it is not set.
   public static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
   /// The environment as `NAME=value`, with changes: nil removes a variable.
@@ -31,6 +33,7 @@ public enum ThisProcess {
     return result
   }
 
+  /// The absolute path of the working folder; `.` where the system does not say.
   public static var currentDirectory: String {
     guard let path = getcwd(nil, 0) else { return "." }
     defer { free(path) }
@@ -42,6 +45,7 @@ public enum ThisProcess {
     pid > 0 && (kill(pid, 0) == 0 || errno == EPERM)
   }
 
+  /// The machine's name for itself; `localhost` where the system does not say.
   public static var hostName: String {
     var name = [CChar](repeating: 0, count: 257)
     guard gethostname(&name, 256) == 0 else { return "localhost" }

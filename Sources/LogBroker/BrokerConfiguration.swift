@@ -56,8 +56,11 @@ public struct BrokerConfiguration: Sendable {
 
 /// Something the broker has to say.
 public struct BrokerLogLine: Sendable, CustomStringConvertible {
+  /// `warning`: something failed, or was refused or cut off, that an operator should look at; `info`: anything else.
   public enum Level: Sendable { case info, warning }
+  /// How grave it is.
   public var level: Level
+  /// One line, without the level and without a line end.
   public var text: String
   public var description: String { level == .info ? text : "warning: \(text)" }
 }

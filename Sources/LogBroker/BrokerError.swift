@@ -4,16 +4,22 @@ import SystemInterfaces
 
 /// Why a broker could not start, or stop cleanly.
 public struct BrokerError: DiagnosableError {
+  /// Why. The cases that wrap another layer's code carry what is needed to give that layer's own message.
   public enum Code: Sendable, Equatable {
     /// Another process has the data folder; where it serves, if it said so.
     case folderInUse(holder: String, address: Address?)
+    /// The file system refused, in the data folder.
     case file(FileError.Code, operation: String, path: String)
+    /// A partition's log or one of the broker's journals could not be opened or written.
     case log(LogError.Code, path: String)
+    /// The address could not be listened on.
     case listen(TransportError.Code, address: Address)
     /// `start` a second time.
     case startedAlready
   }
+  /// Why.
   public var code: Code
+  /// A broker's error; those of files and logs are wrapped by the broker itself.
   public init(_ code: Code) { self.code = code }
 
   init(_ error: FileError) { code = .file(error.code, operation: error.operation, path: error.path) }

@@ -3,10 +3,12 @@ import SystemInterfaces
 
 /// Who has a broker's data folder, as its lock file tells it: `pid 4711 at 127.0.0.1:9092`.
 public struct BrokerHolder: Sendable, Equatable {
+  /// The process that runs the broker, as the operating system numbers it.
   public var processID: Int
   /// Where it serves; nil while it starts.
   public var address: Address?
 
+  /// What the lock file is to say; `address` nil while the broker starts.
   public init(processID: Int, address: Address?) {
     self.processID = processID
     self.address = address

@@ -10,8 +10,10 @@ public struct CommittedOffset: Sendable, Equatable {
   public var leaderEpoch: Int32
   /// Free text of the consumer.
   public var metadata: String
+  /// When it was committed, by the broker's wall clock.
   public var committed: Timestamp
 
+  /// A committed offset as the broker keeps it; `leaderEpoch` -1 where the consumer named none.
   public init(offset: Offset, leaderEpoch: Int32, metadata: String, committed: Timestamp) {
     self.offset = offset
     self.leaderEpoch = leaderEpoch

@@ -13,6 +13,8 @@ public final class HotTail {
   private var order: [LogTail] = []
   private var head = 0
 
+  /// Empty.
+  /// - Parameter capacity: bytes of batches that may be held; a batch larger than that is not held at all.
   public init(capacity: Int) { self.capacity = capacity }
 
   func add(_ batch: TailBatch, to tail: LogTail) {

@@ -2,7 +2,9 @@ import Groundwork
 
 /// The settings of one topic's logs, with Kafka's names, meanings and defaults (Kafka documentation, "Topic Configs").
 public struct LogConfiguration: Sendable, Equatable {
+  /// Whose time a record carries; the raw values are those of `message.timestamp.type`.
   public enum TimestampType: String, Sendable, Equatable {
+    /// `createTime`: the producer's; `logAppendTime`: the broker's, given when a batch is appended.
     case createTime = "CreateTime", logAppendTime = "LogAppendTime"
   }
 
@@ -23,14 +25,19 @@ public struct LogConfiguration: Sendable, Equatable {
   /// `segment.ms`.
   public var segmentAge: Duration = .seconds(7 * 86_400)
 
+  /// Kafka's defaults.
   public init() {}
 }
 
 /// One setting of a topic: its name, how to show it and how to take it over.
 public struct LogSetting: Sendable {
+  /// The type that DescribeConfigs reports; values pass as text in any case. `int` is 32 bits wide, `long` 64.
   public enum Kind: Sendable { case text, list, int, long }
+  /// Kafka's name, such as `retention.ms`.
   public let name: String
+  /// What a value looks like.
   public let kind: Kind
+  /// One sentence for whoever asks DescribeConfigs for documentation.
   public let documentation: String
   let get: @Sendable (LogConfiguration) -> String
   /// Answers why a value is refused, or nil.

@@ -4,6 +4,7 @@ import SystemInterfaces
 
 /// What went wrong with a stored log.
 public struct LogError: DiagnosableError {
+  /// What went wrong, with what a message needs to say it.
   public enum Code: Sendable, Equatable {
     /// The offset lies before the log's start or beyond its end.
     case offsetOutOfRange(requested: Offset, start: Offset, end: Offset)
@@ -13,25 +14,33 @@ public struct LogError: DiagnosableError {
     case invalidRecord(String)
     /// Message format 0 or 1, which is read but not stored.
     case unsupportedFormat(magic: Int8)
+    /// A record batch, compressed, of `size` bytes where `max.message.bytes` allows `limit`.
     case messageTooLarge(size: Int, limit: Int)
+    /// An idempotent producer's batch does not follow on its last one: one was lost, or they came in another order.
     case outOfOrderSequence(producerID: Int64, expected: Int32, received: Int32)
+    /// A later incarnation of the producer has taken over: this one must not go on.
     case staleProducerEpoch(producerID: Int64, current: Int16, received: Int16)
     /// A setting that does not exist, is not supported here, or has an impossible value.
     case invalidSetting(name: String, value: String?, reason: String)
+    /// The file system refused.
     case file(FileError.Code, operation: String)
+    /// A journal, such as the catalog's or that of committed offsets, could not be opened or written.
     case journal(JournalError.Code)
     /// An earlier write or sync failed in a way that leaves the log unknown; it answers again after a restart.
     case offline
   }
+  /// What went wrong.
   public var code: Code
   /// The folder of the log, or the file, or empty where none is concerned.
   public var path: String
 
+  /// - Parameter path: the folder of the log, or the file; empty where none is concerned.
   public init(_ code: Code, path: String = "") {
     self.code = code
     self.path = path
   }
 
+  /// Keeps the file's path.
   public init(_ error: FileError) { self.init(.file(error.code, operation: error.operation), path: error.path) }
 
   public var fault: Fault {

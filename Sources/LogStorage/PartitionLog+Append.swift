@@ -5,7 +5,9 @@ import SystemInterfaces
 
 /// What became of a batch.
 public struct AppendResult: Sendable, Equatable {
+  /// The offset of the batch's first record; for a duplicate the one it was given then.
   public var firstOffset: Offset
+  /// The offset of the batch's last record.
   public var lastOffset: Offset
   /// The time the log gave the records; `.none` where they keep their own.
   public var logAppendTime: Timestamp

@@ -6,7 +6,9 @@ import SystemInterfaces
 public struct LogSlice: Sendable {
   /// Bytes in memory, or ranges of files that need not pass through it.
   public var parts: [SendPart]
+  /// Bytes of all parts together.
   public var byteCount: Int
+  /// Nothing to send: the answer at the log's end.
   public static let empty = LogSlice(parts: [], byteCount: 0)
 }
 

@@ -16,6 +16,7 @@ public struct LogRecovery: Sendable, Equatable {
   /// Indexes that were missing or did not fit and were made again.
   public var rebuiltIndexes = 0
 
+  /// Nothing found, nothing done.
   public init() {}
 }
 

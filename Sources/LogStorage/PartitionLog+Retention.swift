@@ -4,9 +4,11 @@ import SystemInterfaces
 
 /// What maintenance did.
 public struct Maintenance: Sendable, Equatable {
+  /// The active segment was sealed and a new one begun.
   public var rolled = false
   /// Segments removed, and their bytes.
   public var removedSegments = 0
+  /// Bytes of log in the segments removed.
   public var removedBytes: Int64 = 0
 }
 

@@ -12,6 +12,7 @@ import SystemInterfaces
 public final class PartitionLog {
   /// The folder that holds the log's files.
   public let directory: String
+  /// The settings in force.
   public private(set) var configuration: LogConfiguration
   let environment: LogEnvironment
   /// Oldest first, never empty; the last is the active one.
@@ -34,6 +35,7 @@ public final class PartitionLog {
   public var endOffset: Offset { Offset(active.endOffset) }
   /// Bytes of all segments.
   public var byteCount: Int64 { segments.reduce(0) { $0 + $1.size } }
+  /// Files the log is cut into, the active one included: at least 1.
   public var segmentCount: Int { segments.count }
 
   /// The leader epoch of every batch: there is one broker, which has always led.
@@ -79,14 +81,19 @@ public final class PartitionLog {
 
 /// What the logs of a broker share.
 public struct LogEnvironment {
+  /// Where the logs live.
   public var files: any FileStore
+  /// Room for the newest batches, one for all logs.
   public var hotTail: HotTail
+  /// When appended bytes are synced.
   public var flushPolicy: FlushPolicy
   /// Where sealed segments are synced, so that the log's own loop need not wait for the disk; nil: where they are sealed.
   public var background: (any Loop)?
   /// After how long an idle producer is forgotten (`producer.id.expiration.ms`).
   public var producerExpiration: Duration = .seconds(86_400)
 
+  /// Producers expire after a day unless `producerExpiration` is set otherwise.
+  /// - Parameter background: where sealed segments are synced; nil: where they are sealed.
   public init(files: any FileStore, hotTail: HotTail, flushPolicy: FlushPolicy, background: (any Loop)? = nil) {
     self.files = files
     self.hotTail = hotTail

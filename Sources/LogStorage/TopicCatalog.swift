@@ -5,13 +5,16 @@ import SystemInterfaces
 
 /// A topic as the catalog keeps it.
 public struct TopicDescription: Sendable, Equatable {
+  /// Kafka's rules for names are checked by whoever creates topics.
   public var name: String
   /// Given once; a topic made again under the same name gets another (KIP-516).
   public var id: UUID128
+  /// Its partitions are numbered 0 ..< partitionCount.
   public var partitionCount: Int
   /// Settings that differ from the broker's defaults, by name.
   public var overrides: [String: String]
 
+  /// A topic as it is to be put into the catalog; nothing is checked here.
   public init(name: String, id: UUID128, partitionCount: Int, overrides: [String: String]) {
     self.name = name
     self.id = id
@@ -24,7 +27,9 @@ public struct TopicDescription: Sendable, Equatable {
 ///
 /// State confined to the broker's loop.
 public final class TopicCatalog {
+  /// All topics, by name.
   public private(set) var topics: [String: TopicDescription] = [:]
+  /// The identity of the cluster; nil in a new catalog, until `setClusterID`.
   public private(set) var clusterID: String?
   private let journal: Journal
 

@@ -11,11 +11,13 @@ public final class BatchTable: StreamingListener {
   /// Writes to where the context's `print` goes.
   public init(_ context: StreamingContext) { self.context = context }
 
+  /// Writes the line of titles.
   public func onStreamingStarted(_ time: Timestamp) {
     let titles = BatchTable.columns.map { BatchTable.right($0.0, $0.1) }.joined()
     context.environment.print(titles + "\n")
   }
 
+  /// Writes the batch's line, with what was skipped, counted by name, or failed at its end.
   public func onBatchCompleted(_ batch: BatchInfo) {
     let cells = [
       "\(batch.number)", "\(batch.numRecords)", BatchTable.milliseconds(batch.processingDelay),

@@ -3,6 +3,7 @@ import Groundwork
 import JobScheduling
 import KafkaStreaming
 import LinuxSystem
+import Monitoring
 import Streaming
 import Synchronization
 import SystemInterfaces
@@ -83,13 +84,22 @@ struct JobProgram: Sendable {
     _ world: World, _ life: JobLife, _ configuration: SluiceConfiguration, _ jobName: String, _ state: StateDirectory
   ) throws -> StreamingContext {
     let programName = spec.name
+    let given = Dictionary(uniqueKeysWithValues: configuration.given.map { ($0.key, $0.value) })
     let scheduler = DAGScheduler(
-      loop: life.loop, runner: world.runner, attemptsMax: try configuration.int("sluice.task.maxFailures") ?? 4)
+      loop: life.loop, runner: world.runner, attemptsMax: try configuration.int("sluice.task.maxFailures") ?? 4,
+      settings: try SchedulerSettings(given))
     let parallelism = try configuration.int("sluice.default.parallelism") ?? world.runner.executorCount
-    var settings = Dictionary(uniqueKeysWithValues: configuration.given.map { ($0.key, $0.value) })
+    var settings = given
     settings["sluice.broker.data"] = configuration.text("sluice.broker.data") ?? state.broker
+    let folder = try SpillFolder(
+      world.files, in: configuration.text("sluice.local.dir") ?? state.local, owner: "\(ThisProcess.pid)")
+    let blocks = BlockStore(
+      memory: try configuration.bytes("sluice.executor.memory") ?? 1 << 30,
+      storageFraction: try configuration.double("sluice.memory.storageFraction") ?? 0.5,
+      executors: world.runner.executorCount, space: folder
+    ) { TextOutput.error.write("\(programName): \($0)\n") }
     let context = try StreamingContext(
-      sluice: SluiceContext(runner: scheduler, defaultParallelism: max(1, parallelism)),
+      sluice: SluiceContext(runner: scheduler, defaultParallelism: max(1, parallelism), blocks: blocks),
       batchInterval: try configuration.duration("sluice.streaming.batchInterval") ?? .seconds(1),
       environment: StreamingEnvironment(
         world: world, loop: life.loop, scheduler: scheduler, jobName: jobName,
@@ -104,7 +114,23 @@ struct JobProgram: Sendable {
           bootstrap: { [try life.embeddedBroker(data)] },
           durability: { "the embedded broker's records survive the death of the process, not a power loss" }))
     }
+    context.atStop { folder.remove() }
+    try serveMetrics(of: context, configuration)
     return context
+  }
+
+  /// The page for Prometheus, where a port is set.
+  private func serveMetrics(of context: StreamingContext, _ configuration: SluiceConfiguration) throws {
+    guard let wanted = try configuration.int("sluice.metrics.port") else { return }
+    guard let port = UInt16(exactly: wanted) else {
+      throw StreamingError.invalidDefinition("sluice.metrics.port: \(wanted) is no port: choose 0 to 65535")
+    }
+    let metrics = StreamingMetrics(jobName: context.environment.jobName, interval: context.batchInterval)
+    let address = configuration.text("sluice.metrics.address") ?? "127.0.0.1"
+    let server = try HTTPServer(address: address, port: port) { path in path == "/metrics" ? metrics.page : nil }
+    context.addStreamingListener(metrics)
+    context.atStop { server.stop() }
+    context.environment.log("metrics on http://\(address):\(server.port)/metrics")
   }
 }
 

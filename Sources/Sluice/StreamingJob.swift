@@ -14,6 +14,7 @@ import Streaming
 ///
 /// Every job also understands the options of `JobOptions.standard`; `--help` shows them.
 public protocol StreamingJob: Sendable {
+  /// Made by `main` just before `define`; the arguments come to `define`, not here.
   init()
   /// The job's name, unless `--name` gives another: its consumer group and its lock carry it. The type's name by default.
   static var name: String { get }
@@ -32,11 +33,17 @@ public protocol StreamingJob: Sendable {
 }
 
 extension StreamingJob {
+  /// The type's name.
   public static var name: String { "\(Self.self)" }
+  /// A sentence that fits any job.
   public static var summary: String { "A streaming job." }
+  /// None of its own.
   public static var options: [OptionSpec] { [] }
+  /// No example.
   public static var examples: [CommandSpec.Example] { [] }
+  /// Nothing beside the engine's own defaults.
   public static var defaults: [String: String] { [:] }
+  /// Nothing stands over flags and files.
   public static var settings: [String: String] { [:] }
 
   /// The program: see `StreamingJob`.

@@ -198,6 +198,7 @@ private final class Display: @unchecked Sendable {
         case .success(let found):
           guard let first = found[partition]?.offset else { return }
           next[partition] = first
+          transactions[partition] = nil
           fetcher?.seek(partition, to: first)
         }
       }
@@ -216,8 +217,7 @@ private final class Display: @unchecked Sendable {
     do {
       for buffered in snapshot.batches where buffered.header.nextOffset > position && !isDone {
         let batch = try RecordBatch(buffered.bytes)
-        let hidden = try filter.hides(batch, buffered.aborted, workspace)
-        if !hidden { try show(batch, of: partition, from: &position) }
+        if !filter.hides(batch.header, buffered.aborted) { try show(batch, of: partition, from: &position) }
         if !isDone { position = max(position, buffered.header.nextOffset) }
       }
     } catch { end(error) }
@@ -273,27 +273,5 @@ private final class Display: @unchecked Sendable {
       }
       commitNowAndThen()
     }
-  }
-}
-
-/// Tells which batches of a partition belong to aborted transactions, by the lists that come with fetches.
-private struct AbortedFilter {
-  /// Producers whose open transaction was aborted; until their marker.
-  private var producers: Set<Int64> = []
-  /// Transactions taken over once: a list goes on naming one behind whose marker the log has already been read.
-  private var seen: Set<AbortedTransaction> = []
-
-  /// Whether the records of the next batch are not for reading: a marker, or part of an aborted transaction.
-  mutating func hides(
-    _ batch: RecordBatch, _ aborted: [AbortedTransaction], _ workspace: CodecWorkspace
-  ) throws -> Bool {
-    for transaction in aborted where transaction.firstOffset <= batch.header.lastOffset {
-      if seen.insert(transaction).inserted { producers.insert(transaction.producerID) }
-    }
-    if batch.header.isControl {
-      if try batch.controlRecord(using: workspace).kind == .abort { producers.remove(batch.header.producerID) }
-      return true
-    }
-    return batch.header.isTransactional && producers.contains(batch.header.producerID)
   }
 }

@@ -21,6 +21,9 @@ enum CommandTable {
       ("delete", TopicsDelete.self),
     ]
   }
+  static var checkpoint: [(word: String, command: any Command.Type)] {
+    [("show", CheckpointShow.self), ("diff", CheckpointDiff.self)]
+  }
   static var commands: [(word: String, command: any Command.Type)] {
     [
       ("broker", BrokerCommand.self), ("produce", ProduceCommand.self), ("consume", ConsumeCommand.self),
@@ -33,6 +36,7 @@ enum CommandTable {
     var rows = commands.map { ("sluice \($0.word)", $0.command.spec.summary) }
     rows.insert(
       ("sluice topics …", "Lists, creates, describes and deletes topics: list, create, describe, delete."), at: 1)
+    rows.append(("sluice checkpoint …", "Shows and compares what jobs keep for a restart: show, diff."))
     rows.append(("sluice version", "Prints the version."))
     rows.append(("sluice help COMMAND", "Explains a command; so does COMMAND --help."))
     return """
@@ -47,6 +51,20 @@ enum CommandTable {
         # two lines into a topic of the broker inside, and out again
         printf 'one\\ntwo\\n' | sluice produce --topic lines
         sluice consume --topic lines --from-beginning --max-messages 2
+
+      """
+  }
+
+  static var checkpointOverview: String {
+    let rows = checkpoint.map { ("sluice checkpoint \($0.word)", $0.command.spec.summary) }
+    return """
+      Usage: sluice checkpoint show|diff DIR [options]
+
+      \(HelpText.twoColumns(rows, columns: 100).joined(separator: "\n"))
+
+      Example:
+        # where a job stands
+        sluice checkpoint show /var/lib/sessions
 
       """
   }
@@ -82,19 +100,27 @@ enum CommandTable {
     case "version", "--version":
       process.show("sluice \(SluiceVersion.text)\n")
       return ExitCode.success
-    case "topics":
-      guard let next = rest.first else {
-        process.showError(topicsOverview)
-        return ExitCode.usage
-      }
-      if ["help", "--help", "-h"].contains(next) {
-        process.show(topicsOverview)
-        return ExitCode.success
-      }
-      return try run(next, among: topics, "sluice topics", Array(rest.dropFirst()), process)
+    case "topics": return try run(rest, among: topics, "sluice topics", topicsOverview, process)
+    case "checkpoint": return try run(rest, among: checkpoint, "sluice checkpoint", checkpointOverview, process)
     default:
       return try run(word, among: commands, "sluice", rest, process)
     }
+  }
+
+  /// A command that has commands of its own.
+  private static func run(
+    _ arguments: [String], among table: [(word: String, command: any Command.Type)], _ parent: String,
+    _ overview: String, _ process: CommandProcess
+  ) throws -> Int32 {
+    guard let next = arguments.first else {
+      process.showError(overview)
+      return ExitCode.usage
+    }
+    if ["help", "--help", "-h"].contains(next) {
+      process.show(overview)
+      return ExitCode.success
+    }
+    return try run(next, among: table, parent, Array(arguments.dropFirst()), process)
   }
 
   private static func run(
@@ -103,7 +129,7 @@ enum CommandTable {
   ) throws -> Int32 {
     guard let command = table.first(where: { $0.word == word })?.command else {
       var known = table.map(\.word)
-      if parent == "sluice" { known += ["topics", "version", "help"] }
+      if parent == "sluice" { known += ["topics", "checkpoint", "version", "help"] }
       throw OptionError(.unknownCommand(word, suggestion: Suggestions.nearest(to: word, among: known)), command: parent)
     }
     let options = try command.spec.parse(arguments)

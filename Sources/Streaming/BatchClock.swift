@@ -15,15 +15,32 @@ package struct BatchClock: Sendable {
   package private(set) var skippedTicks = 0
   /// How often a batch time was held because the wall clock stood before the last one.
   package private(set) var heldTimes = 0
+  /// Ticks that were missed and are made up for, one after the other, before the next regular one.
+  package private(set) var owed = 0
+  private let catchesUp: Bool
+  /// The most ticks that are made up for at once.
+  package static let owedMax = 1_000
 
   /// - Parameters:
   ///   - lastTime: the last batch time of the run before; nil for a first run.
-  package init(interval: Duration, now: Instant, wallTime: Timestamp, lastTime: Timestamp?) {
+  ///   - catchesUp: whether missed ticks (while the job was down, or while a batch overran) are made up for by batches of
+  ///     their own, at most `owedMax`; else they coalesce into the next batch.
+  package init(
+    interval: Duration, now: Instant, wallTime: Timestamp, lastTime: Timestamp?, catchesUp: Bool = false
+  ) {
     self.interval = interval
+    self.catchesUp = catchesUp
     step = max(1, interval.inMilliseconds)
     self.lastTime = lastTime
     let untilAligned = step - ((wallTime.milliseconds % step) + step) % step
     nextTick = now + .milliseconds(untilAligned)
+    if catchesUp, let lastTime {
+      let next = wallTime.milliseconds + untilAligned
+      let missed = (next - lastTime.milliseconds) / step - 1
+      owed = Int(min(max(0, missed), Int64(BatchClock.owedMax)))
+      // Older ones are passed over, so that those made up for end where the regular ticks begin.
+      if missed > Int64(owed) { self.lastTime = Timestamp(milliseconds: next - Int64(owed + 1) * step) }
+    }
   }
 
   /// One batch's place in time.
@@ -37,12 +54,29 @@ package struct BatchClock: Sendable {
     package var isHeld: Bool
   }
 
+  /// When the next tick can run: at once where some are owed.
+  package func nextDue(now: Instant) -> Instant { owed > 0 ? now : nextTick }
+
   /// The tick to run at `now`, nil where none is due yet.
   package mutating func tick(now: Instant, wallTime: Timestamp) -> Tick? {
+    if owed > 0, let last = lastTime {
+      owed -= 1
+      let time = Timestamp(milliseconds: last.milliseconds + step)
+      lastTime = time
+      return Tick(time: time, due: now, skipped: 0, isHeld: false)
+    }
     guard now >= nextTick else { return nil }
     let behind = (now - nextTick).inNanoseconds / max(1, interval.inNanoseconds)
     let due = nextTick + interval * Int(behind)
     nextTick = due + interval
+    if catchesUp, behind > 0, lastTime != nil {
+      // The tick that is due now is one of those owed: they come in order.
+      owed = Int(min(behind + 1, Int64(BatchClock.owedMax)))
+      let passedOver = Int(behind) + 1 - owed
+      skippedTicks += passedOver
+      lastTime = lastTime.map { Timestamp(milliseconds: $0.milliseconds + Int64(passedOver) * step) }
+      return tick(now: now, wallTime: wallTime)
+    }
     skippedTicks += Int(behind)
     return take(due: due, skipped: Int(behind), wallTime: wallTime - (now - due))
   }

@@ -3,35 +3,42 @@ import Groundwork
 import JobScheduling
 import SystemInterfaces
 
-/// One batch on its way: its output operations run one after the other, in the order of definition; then what the sinks
-/// got is prepared and committed, all or none.
+/// One batch on its way: its output operations run one after the other, in the order of definition; then what the
+/// participants (state, …) still need is computed, sinks and participants prepare, and the sinks commit, all or none.
 ///
 /// Sendable: confined to the environment's loop.
 final class BatchRun: @unchecked Sendable {
   let frame: BatchFrame
+  /// What the batch's tasks did.
+  private(set) var metrics = JobMetrics()
   private var info: BatchInfo
+  private let context: StreamingContext
   private let environment: StreamingEnvironment
   private let listeners: [any StreamingListener]
   private let ended: @Sendable (Result<BatchInfo, any Error>) -> Void
   private var output: BatchOutput?
+  /// The job of a participant that runs.
+  private var completion: JobID?
+  private var isCancelled = false
 
   init(
-    _ frame: BatchFrame, _ info: BatchInfo, _ environment: StreamingEnvironment,
-    _ listeners: [any StreamingListener], ended: @escaping @Sendable (Result<BatchInfo, any Error>) -> Void
+    _ frame: BatchFrame, _ info: BatchInfo, _ context: StreamingContext, _ listeners: [any StreamingListener],
+    ended: @escaping @Sendable (Result<BatchInfo, any Error>) -> Void
   ) {
     self.frame = frame
     self.info = info
-    self.environment = environment
+    self.context = context
+    environment = context.environment
     self.listeners = listeners
     self.ended = ended
   }
 
-  func start(_ outputs: [StreamOutput], _ coordinator: OutputCoordinator) {
+  func start(_ coordinator: OutputCoordinator) {
     for listener in listeners { listener.onBatchSubmitted(info) }
     info.processingStartTime = environment.world.clock.now
     for listener in listeners { listener.onBatchStarted(info) }
     let frame = frame
-    let operations = outputs.compactMap { output -> OutputOperation? in
+    let operations = context.outputs.compactMap { output -> OutputOperation? in
       switch output.kind {
       case .action(let action): OutputOperation(name: output.name, kind: .action { _ in try action(frame) })
       case .sink(let sink, let makeJob):
@@ -44,12 +51,60 @@ final class BatchRun: @unchecked Sendable {
     self.output = output
     output.operationStarted = { [self] index in operationStarted(index, operations[index].name) }
     output.operationCompleted = { [self] index, report, error in operationCompleted(index, report, error) }
-    output.run { [self] _, result in
+    output.compute { [self] result in
       switch result {
-      case .failure(let failure): fail(failure)
-      case .success(.undecided(let failure)): fail(failure)
-      case .success(.decided(let late)) where !late.isEmpty: fail(late[0])
+      case .failure(let failure): fail("\(failure)")
       case .success:
+        complete(context.participants.flatMap { $0.completions(frame) })
+      }
+    }
+  }
+
+  /// Runs the participants' jobs, one after the other.
+  private func complete(_ jobs: [CompletionJob]) {
+    if isCancelled { return }
+    guard let job = jobs.first else { return prepare() }
+    let spec = JobSpec(
+      dataset: job.dataset, batch: frame.identity, operation: context.outputs.count, label: job.label
+    ) { partition, task in
+      try job.work(partition, task)
+      return true
+    } onComplete: { [self] end in
+      completion = nil
+      if isCancelled { return }
+      metrics.add(end.metrics)
+      switch end.outcome {
+      case .failure(let failure): fail("\(failure)")
+      case .success: complete(Array(jobs.dropFirst()))
+      }
+    }
+    completion = environment.scheduler.submit(spec)
+  }
+
+  private func prepare() {
+    output?.prepare { [self] failure in
+      if let failure { return fail("\(failure)") }
+      prepare(participant: 0)
+    }
+  }
+
+  private func prepare(participant index: Int) {
+    if isCancelled { return }
+    guard index < context.participants.count else { return commit() }
+    let participant = context.participants[index]
+    participant.prepare(frame.identity) { [self] error in
+      if isCancelled { return }
+      if let error { return fail("batch \(frame.number): \(participant.key) could not be stored: \(error)") }
+      prepare(participant: index + 1)
+    }
+  }
+
+  private func commit() {
+    output?.commit { [self] outcome in
+      switch outcome {
+      case .undecided(let failure): fail("\(failure)")
+      case .decided(let late) where !late.isEmpty: fail("\(late[0])")
+      case .committed, .decided:
         info.processingEndTime = environment.world.clock.now
         finish(.success(info))
       }
@@ -60,7 +115,10 @@ final class BatchRun: @unchecked Sendable {
   func cancel() {
     guard let output, !output.isEnded else { return }
     output.abort()
-    if output.isEnded { finish(.failure(failure("the job was stopped"))) }
+    guard output.isEnded else { return }
+    isCancelled = true
+    if let completion { environment.scheduler.cancel(completion, reason: "the batch was stopped") }
+    finish(.failure(failure("the job was stopped")))
   }
 
   private func operationStarted(_ index: Int, _ name: String) {
@@ -69,6 +127,7 @@ final class BatchRun: @unchecked Sendable {
   }
 
   private func operationCompleted(_ index: Int, _ report: OutputReport, _ error: (any Error)?) {
+    metrics.add(report.metrics)
     info.counters.merge(report.metrics.counters) { $0 + $1 }
     info.outputOperations[index].endTime = environment.world.clock.now
     info.outputOperations[index].recordsWritten = report.records
@@ -76,11 +135,13 @@ final class BatchRun: @unchecked Sendable {
     for listener in listeners { listener.onOutputOperationCompleted(info.outputOperations[index], of: frame.number) }
   }
 
-  private func fail(_ error: OutputFailure) {
-    info.failureReason = "\(error)"
+  private func fail(_ reason: String) {
+    guard let output else { return }
+    if !output.isEnded { output.abort() }
+    info.failureReason = reason
     info.processingEndTime = environment.world.clock.now
     for listener in listeners { listener.onBatchCompleted(info) }
-    finish(.failure(failure("\(error)")))
+    finish(.failure(failure(reason)))
   }
 
   private func failure(_ reason: String) -> StreamingError { .batchFailed(batch: frame.number, reason: reason) }

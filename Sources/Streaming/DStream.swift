@@ -45,6 +45,9 @@ public class AnyDStream: @unchecked Sendable {
 
   /// Drops datasets of batches whose time is at or before `time`, as far as no window needs them.
   package func forget(through time: Timestamp) {}
+
+  /// Drops the dataset of a batch that failed and may run again: it is then made anew.
+  package func drop(_ batch: BatchNumber) {}
 }
 
 /// A stream of batches: for every batch, one dataset.
@@ -76,6 +79,7 @@ public final class DStream<Element>: AnyDStream, @unchecked Sendable {
     super.init(context, label: label, parents: parents)
   }
 
+  /// For a window the end of the one that is due with the batch; else as the stream's parents say.
   public override func time(_ frame: BatchFrame) -> Timestamp { windowEnd?(frame) ?? super.time(frame) }
 
   /// The dataset of the batch; the same object however often it is asked for. On the driver's loop.
@@ -99,6 +103,8 @@ public final class DStream<Element>: AnyDStream, @unchecked Sendable {
     // Times grow from batch to batch.
     remembered.removeFirst(remembered.firstIndex { $0.frame.time > limit } ?? remembered.count)
   }
+
+  package override func drop(_ batch: BatchNumber) { remembered.removeAll { $0.frame.number == batch } }
 
   package func keepDatasets(_ mark: @escaping @Sendable (RDD<Element>) -> Void) { keep = mark }
 

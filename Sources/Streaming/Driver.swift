@@ -6,10 +6,13 @@ import SystemInterfaces
 
 /// Runs the batches of one job: tick, plan, compute, prepare, commit, record; one batch at a time, in order.
 ///
+/// What a batch is planned from goes into the plan log before it runs, and what was decided into the commit log after it:
+/// so a restart runs an undecided batch again over the same input, and goes on behind the last decided one.
+///
 /// Sendable: all state is confined to the environment's loop, but `isWaitingForData`, which is atomic.
 final class Driver: @unchecked Sendable {
-  private enum Phase {
-    /// Sources are finding out where to begin.
+  enum Phase {
+    /// Sources are finding out where to begin, and batches of an earlier run may run again.
     case starting
     /// Batches run at their ticks.
     case running
@@ -19,24 +22,33 @@ final class Driver: @unchecked Sendable {
   }
 
   let context: StreamingContext
-  private let environment: StreamingEnvironment
-  private let listeners: [any StreamingListener]
-  private let terminated: @Sendable ((any Error)?) -> Void
+  let environment: StreamingEnvironment
+  let listeners: [any StreamingListener]
+  let terminated: @Sendable ((any Error)?) -> Void
 
-  private var phase = Phase.starting
-  private var clock: BatchClock?
-  private var log: CommitLog?
-  private var lastNumber: BatchNumber = 0
-  private var lastTime: Timestamp?
-  private var tickTimer: TimerID?
+  var phase = Phase.starting
+  var clock: BatchClock?
+  var checkpoint: Checkpoint?
+  var policy = FailurePolicy.stop
+  var lastNumber: BatchNumber = 0
+  var lastTime: Timestamp?
+  var tickTimer: TimerID?
   /// Batches follow each other without waiting for ticks, up to the ends the sources had when it was asked for.
-  private var isDraining: Bool
-  private var batch: BatchRun?
+  var isDraining: Bool
+  var batch: BatchRun?
+  /// The plan of the batch that runs.
+  var planned: BatchRecord?
+  /// Planned by an earlier run and not decided: to be run before anything else.
+  var replays: [BatchRecord] = []
+  /// By their sources' names.
+  var rateControllers: [(source: String, controller: RateController)] = []
   private let coordinator: OutputCoordinator
   /// Batches whose data sources and streams may still hold, oldest first.
-  private var held: [BatchIdentity] = []
-  private var offsetCommitsInFlight = 0
-  private var failure: (any Error)?
+  var held: [BatchIdentity] = []
+  var offsetCommitsInFlight = 0
+  var failure: (any Error)?
+  var outcome: (any Error)??
+  var areSourcesStopping = false
   private let isWaitingForData = Atomic(false)
 
   init(
@@ -51,115 +63,9 @@ final class Driver: @unchecked Sendable {
     coordinator = OutputCoordinator(context.environment.scheduler)
   }
 
-  // MARK: Start
-
-  func start() {
-    do {
-      if let directory = environment.checkpointDirectory {
-        let log = try CommitLog(directory: directory, files: environment.world.files)
-        if log.cutBytes > 0 { environment.log("the commit log had a torn end: \(log.cutBytes) bytes were cut off") }
-        lastNumber = log.last?.number ?? 0
-        lastTime = log.last?.time
-        self.log = consume log
-      }
-    } catch {
-      return finish(error)
-    }
-    guard !context.sources.isEmpty else {
-      return finish(StreamingError.invalidDefinition("the job has no input: add a stream of topics or a queue"))
-    }
-    prepare(step: 0) { [self] in
-      openSinks { [self] in
-        reportGuarantees()
-        startSources()
-      }
-    }
-  }
-
-  private func prepare(step: Int, then: @escaping @Sendable () -> Void) {
-    guard step < context.preparations.count else { return then() }
-    let prepare = context.preparations[step]
-    prepare { [self] error in
-      if let error { return fail(error) }
-      self.prepare(step: step + 1, then: then)
-    }
-  }
-
-  private func openSinks(then: @escaping @Sendable () -> Void) {
-    let sinks = context.outputs.compactMap { output in
-      if case .sink(let sink, _) = output.kind { sink } else { nil as (any Sink)? }
-    }
-    if sinks.isEmpty { return then() }
-    let pending = Countdown(sinks.count)
-    for sink in sinks {
-      sink.open { [self] error in
-        if let error { return fail(error) }
-        if pending.countDown() { then() }
-      }
-    }
-  }
-
-  private func startSources() {
-    guard phase == .starting else { return }
-    let pending = Countdown(context.sources.count)
-    let sourceEnvironment = SourceEnvironment(
-      fail: { [self] error in environment.loop.post { [self] in fail(error) } },
-      dataArrived: { [self] in dataArrived() }, log: environment.log)
-    for source in context.sources {
-      source.start(sourceEnvironment) { [self] result in
-        switch result {
-        case .failure(let error): fail(error)
-        case .success: if pending.countDown() { sourcesReady() }
-        }
-      }
-    }
-  }
-
-  private func reportGuarantees() {
-    let unreplayable = context.sources.first { !$0.isReplayable }
-    for output in context.outputs {
-      var guarantee =
-        switch output.kind {
-        case .action:
-          OutputGuarantee(.atLeastOnce, reason: "what it does outside is repeated when a batch is run again")
-        case .sink(let sink, _): sink.guarantee
-        }
-      if let unreplayable {
-        guarantee = OutputGuarantee(.atMostOnce, reason: "the source \(unreplayable.name) cannot be read again")
-      }
-      environment.log("output \(output.name): \(guarantee.level.rawValue) (\(guarantee.reason))")
-    }
-  }
-
-  private func sourcesReady() {
-    guard phase == .starting else { return }
-    guard isDraining else { return begin() }
-    limitSources { [self] in begin() }
-  }
-
-  private func limitSources(then: @escaping @Sendable () -> Void) {
-    let pending = Countdown(context.sources.count)
-    for source in context.sources {
-      source.limitToPresent { [self] error in
-        if let error { return fail(error) }
-        if pending.countDown() { then() }
-      }
-    }
-  }
-
-  private func begin() {
-    guard phase == .starting else { return }
-    phase = .running
-    let now = environment.world.clock.now
-    let wallTime = environment.world.clock.wallTime
-    clock = BatchClock(interval: context.batchInterval, now: now, wallTime: wallTime, lastTime: lastTime)
-    for listener in listeners { listener.onStreamingStarted(wallTime) }
-    scheduleTick()
-  }
-
   // MARK: Ticks
 
-  private func scheduleTick() {
+  func scheduleTick() {
     guard phase == .running, batch == nil, let clock else { return }
     if let tickTimer { environment.loop.cancel(tickTimer) }
     tickTimer = nil
@@ -173,11 +79,11 @@ final class Driver: @unchecked Sendable {
       isWaitingForData.store(true, ordering: .sequentiallyConsistent)
       if context.sources.contains(where: \.hasData) { dataArrived() }
     }
-    tickTimer = environment.loop.at(clock.nextTick) { [self] in tick() }
+    tickTimer = environment.loop.at(clock.nextDue(now: environment.world.clock.now)) { [self] in tick() }
   }
 
   /// Called from any thread.
-  private func dataArrived() {
+  func dataArrived() {
     if isWaitingForData.exchange(false, ordering: .sequentiallyConsistent) {
       environment.loop.post { [self] in scheduleTick() }
     }
@@ -197,45 +103,145 @@ final class Driver: @unchecked Sendable {
     if tick.isHeld {
       environment.log("the wall clock went back: batch times are held until it has caught up with \(tick.time)")
     }
+    plan(tick)
+  }
+
+  // MARK: Plan
+
+  private func plan(_ tick: BatchClock.Tick) {
     let identity = BatchIdentity(number: lastNumber.next, time: tick.time)
+    for participant in context.participants { participant.willPlan() }
     let plans = context.sources.map { $0.plan(identity, interval: context.batchInterval) }
     let frame = BatchFrame(identity: identity, previousTime: lastTime, plans: plans)
+    let notes = context.participants.compactMap { participant in
+      participant.plan(identity, plans).map { BatchNote(key: participant.key, text: $0) }
+    }
+    let record = BatchRecord(
+      batch: identity, previousTime: lastTime, interval: context.batchInterval,
+      records: plans.reduce(0) { $0 + $1.records }, sources: sourceRecords(plans), notes: notes)
+    planned = record
     lastNumber = identity.number
     lastTime = identity.time
     held.append(identity)
-    let info = BatchInfo(
-      number: identity.number, batchTime: identity.time,
-      inputs: zip(context.sources, plans).map { ($0.name, $1) }, submissionTime: tick.due,
-      skippedTicks: tick.skipped, lag: context.sources.reduce(0) { $0 + $1.lag.records })
-    let run = BatchRun(frame, info, environment, listeners) { [self] result in batchEnded(result) }
-    batch = run
-    run.start(context.outputs, coordinator)
+    do throws(StreamingError) {
+      try checkpoint?.planned(record)
+    } catch {
+      return finish(error)
+    }
+    var info = makeInfo(frame, due: tick.due, skipped: tick.skipped)
+    for (name, controller) in rateControllers { info.rates[name] = controller.decision }
+    run(frame, info)
   }
 
-  private func batchEnded(_ result: Result<BatchInfo, any Error>) {
+  func sourceRecords(_ plans: [SourcePlan]) -> [SourceRecord] {
+    zip(context.sourceNames, plans).map { SourceRecord(name: $0, plan: $1) }
+  }
+
+  func makeInfo(_ frame: BatchFrame, due: Instant, skipped: Int) -> BatchInfo {
+    BatchInfo(
+      number: frame.number, batchTime: frame.time, inputs: zip(context.sourceNames, frame.plans).map { ($0, $1) },
+      submissionTime: due, skippedTicks: skipped, lag: context.sources.reduce(0) { $0 + $1.lag.records })
+  }
+
+  // MARK: Run
+
+  func run(_ frame: BatchFrame, _ info: BatchInfo) {
+    let run = BatchRun(frame, info, context, listeners) { [self] result in batchEnded(result, info) }
+    batch = run
+    run.start(coordinator)
+  }
+
+  private func batchEnded(_ result: Result<BatchInfo, any Error>, _ started: BatchInfo) {
     guard let run = batch else { return }
     batch = nil
     // It was given up, and the job has ended without it.
     guard phase != .stopped else { return }
     switch result {
     case .failure(let error):
-      return finish(failure ?? error)
+      for participant in context.participants { participant.aborted(run.frame.identity) }
+      guard phase != .stopping, failure == nil, recover(run.frame, started, error) else {
+        return finish(failure ?? error)
+      }
     case .success(let info):
-      let frame = run.frame
-      do {
-        try log?.append(
-          CommitLog.Entry(
-            batch: frame.identity, records: info.numRecords, ranges: frame.plans.flatMap(\.ranges)))
+      do throws(StreamingError) {
+        try decide(run, info)
       } catch {
         return finish(error)
       }
-      commitOffsets(frame)
-      forget(through: frame.identity)
       for listener in listeners { listener.onBatchCompleted(info) }
+      goOn()
     }
+  }
+
+  private func goOn() {
     if let failure { return finish(failure) }
     if phase == .stopping { return finish(nil) }
+    if phase == .starting { return replayNext() }
     scheduleTick()
+  }
+
+  /// The batch's output is there: its offsets and its state become the ones a restart goes on from.
+  private func decide(_ run: BatchRun, _ info: BatchInfo) throws(StreamingError) {
+    let frame = run.frame
+    if let checkpoint, let planned {
+      var record = planned
+      record.outcome = .committed
+      record.notes = context.participants.compactMap { participant in
+        participant.note(for: frame.identity, run.metrics).map { BatchNote(key: participant.key, text: $0) }
+      }.sorted { $0.key < $1.key }
+      try checkpoint.decided(record)
+    } else {
+      for participant in context.participants { _ = participant.note(for: frame.identity, run.metrics) }
+    }
+    planned = nil
+    for participant in context.participants { participant.committed(info) }
+    commitOffsets(frame)
+    forget(through: frame.identity)
+  }
+
+  /// What the failure policy does with a failed batch.
+  /// - Returns: whether the job goes on.
+  private func recover(_ frame: BatchFrame, _ started: BatchInfo, _ error: any Error) -> Bool {
+    for stream in context.streams { stream.drop(frame.number) }
+    switch policy {
+    case .stop: return false
+    case .retry:
+      guard let wait = policy.wait(after: started.attempts) else { return false }
+      environment.log("\(error); batch \(frame.number) is tried again in \(wait.text)")
+      var info = started
+      info.attempts += 1
+      tickTimer = environment.loop.after(wait) { [self, info] in
+        tickTimer = nil
+        guard phase == .running || phase == .starting, batch == nil, failure == nil else { return }
+        for participant in context.participants {
+          participant.replan(frame.identity, frame.plans, note: planned?.note(participant.key))
+        }
+        run(frame, info)
+      }
+      return true
+    case .skip:
+      do throws(StreamingError) {
+        try skip(frame, error)
+      } catch {
+        failure = error
+        return false
+      }
+      goOn()
+      return true
+    }
+  }
+
+  /// Passes over a failed batch: what its participants noted with the batch before stays as it is.
+  private func skip(_ frame: BatchFrame, _ error: any Error) throws(StreamingError) {
+    environment.log("\(error); batch \(frame.number) is skipped: its records are in no output")
+    if let checkpoint, var record = planned {
+      record.outcome = .skipped
+      record.notes = checkpoint.last?.notes ?? []
+      try checkpoint.passedOver(record, reason: "\(error)")
+    }
+    planned = nil
+    commitOffsets(frame)
+    forget(through: frame.identity)
   }
 
   private func commitOffsets(_ frame: BatchFrame) {
@@ -245,7 +251,8 @@ final class Driver: @unchecked Sendable {
         offsetCommitsInFlight -= 1
         if let error {
           environment.log(
-            "the offsets of batch \(frame.number) could not be committed, a restart would repeat it: \(error)")
+            "the offsets of batch \(frame.number) could not be committed"
+              + (checkpoint == nil ? ", a restart would repeat it: \(error)" : " to the consumer group: \(error)"))
         }
         stopSourcesIfQuiet()
       }
@@ -262,115 +269,5 @@ final class Driver: @unchecked Sendable {
     let newest = held[count - 1].number
     held.removeFirst(count)
     for source in context.sources { source.forget(through: newest) }
-  }
-
-  // MARK: End
-
-  /// A source cannot go on.
-  private func fail(_ error: any Error) {
-    guard phase != .stopped, failure == nil else { return }
-    failure = error
-    if batch == nil { finish(error) }
-  }
-
-  /// Every wait of a stop is bounded by `gracefulStopTimeout`: for the batch, for its commit, for the offsets' commit.
-  func stop(gracefully: Bool) {
-    switch phase {
-    case .stopped: if !gracefully { stopSources() }
-    case .starting, .running, .stopping:
-      phase = .stopping
-      if let tickTimer { environment.loop.cancel(tickTimer) }
-      guard let batch else {
-        finish(failure)
-        if !gracefully { stopSources() }
-        return
-      }
-      let number = batch.frame.number
-      environment.loop.after(gracefulStopTimeout) { [self] in giveUp(number) }
-      if !gracefully { batch.cancel() }
-    }
-  }
-
-  /// Ends the job without the batch, where it still runs.
-  private func giveUp(_ number: BatchNumber) {
-    guard let batch, batch.frame.number == number else { return }
-    environment.log("batch \(number) did not end within \(gracefulStopTimeout.text): it is dropped")
-    batch.cancel()
-    // A commit that has begun cannot be taken back, but whoever stops the job need not wait for it either.
-    if self.batch != nil {
-      finish(
-        StreamingError.batchFailed(
-          batch: number,
-          reason:
-            "the commit of batch \(number) did not end within \(gracefulStopTimeout.text) after the stop; a restart "
-            + "repeats the batch"))
-    }
-  }
-
-  private var gracefulStopTimeout: Duration {
-    context.setting("sluice.streaming.gracefulStopTimeout").flatMap { Duration(text: $0) } ?? .seconds(30)
-  }
-
-  func stopAtPresentEnd() {
-    guard phase == .running || phase == .starting, !isDraining else { return }
-    if phase == .starting {
-      isDraining = true
-      return
-    }
-    limitSources { [self] in
-      isDraining = true
-      scheduleTick()
-    }
-  }
-
-  private var outcome: (any Error)??
-  private var areSourcesStopping = false
-
-  private func finish(_ error: (any Error)?) {
-    guard phase != .stopped else { return }
-    phase = .stopped
-    if let tickTimer { environment.loop.cancel(tickTimer) }
-    outcome = .some(error)
-    stopSourcesIfQuiet()
-    guard !areSourcesStopping else { return }
-    environment.loop.after(gracefulStopTimeout) { [self] in
-      guard !areSourcesStopping else { return }
-      environment.log(
-        "the offsets of the last batch were not committed within \(gracefulStopTimeout.text): a restart repeats it")
-      stopSources()
-    }
-  }
-
-  /// Sources stop only when the offsets of the last batch are stored.
-  private func stopSourcesIfQuiet() {
-    if phase == .stopped, offsetCommitsInFlight == 0 { stopSources() }
-  }
-
-  private func stopSources() {
-    guard !areSourcesStopping, let outcome else { return }
-    areSourcesStopping = true
-    let pending = Countdown(context.sources.count)
-    let terminated = terminated
-    let closings = context.closings
-    let end: @Sendable () -> Void = {
-      for closing in closings { closing() }
-      terminated(outcome)
-    }
-    if context.sources.isEmpty { return end() }
-    for source in context.sources {
-      source.stop { if pending.countDown() { end() } }
-    }
-  }
-}
-
-/// Counts answers; the last one says so.
-final class Countdown: Sendable {
-  private let remaining: Mutex<Int>
-  init(_ count: Int) { remaining = Mutex(count) }
-  func countDown() -> Bool {
-    remaining.withLock { remaining in
-      remaining -= 1
-      return remaining == 0
-    }
   }
 }

@@ -19,6 +19,7 @@ public struct SinkJob: Sendable {
   public var dataset: AnyRDD
   /// Computes a partition and gives what the sink takes.
   public var task: @Sendable (_ partition: Int, _ task: TaskContext) throws -> TaskOutput
+  /// A dataset to compute, and what its tasks do.
   public init(
     dataset: AnyRDD, task: @escaping @Sendable (_ partition: Int, _ task: TaskContext) throws -> TaskOutput
   ) {

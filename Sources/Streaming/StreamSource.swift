@@ -11,21 +11,34 @@ public struct SourcePlan: Sendable, Equatable {
   public var bytes: Int
   /// Why the plan is not larger, where something limited it.
   public var limitReason: String?
+  /// What else must be known to read the same data again (files, blocks), a line each; the source's own words. Together
+  /// with `ranges` the last committed plan must say how far the source has come: see `StreamSource.restore`.
+  public var details: [String] = []
 
-  public init(ranges: [OffsetRange] = [], records: Int = 0, bytes: Int = 0, limitReason: String? = nil) {
+  /// - Parameters:
+  ///   - ranges: sorted by topic partition.
+  ///   - records: as far as known without reading them.
+  ///   - bytes: as they arrived.
+  ///   - limitReason: why the plan is not larger.
+  ///   - details: lines that only the source understands.
+  public init(
+    ranges: [OffsetRange] = [], records: Int = 0, bytes: Int = 0, limitReason: String? = nil, details: [String] = []
+  ) {
     self.ranges = ranges
     self.records = records
     self.bytes = bytes
     self.limitReason = limitReason
+    self.details = details
   }
   /// Whether the batch gets nothing.
-  public var isEmpty: Bool { records == 0 && ranges.allSatisfy(\.isEmpty) }
+  public var isEmpty: Bool { records == 0 && bytes == 0 && ranges.allSatisfy(\.isEmpty) }
 }
 
 /// How far a source is behind.
 public struct SourceLag: Sendable, Equatable {
   /// Records that can be read and are not in a batch yet, over all partitions (offsets, so gaps count).
   public var records: Int64
+  /// Behind by this many records.
   public init(records: Int64) { self.records = records }
 }
 
@@ -35,8 +48,22 @@ public protocol StreamSource: AnyObject, Sendable {
   var name: String { get }
   /// Whether a batch's data can be read again after a failure; a source that cannot be replayed weakens every guarantee.
   var isReplayable: Bool { get }
+  /// Called before `start` in a restart: where the committed batches left off, as the last of their plans said it; the
+  /// source goes on behind it, whatever its start policy says. Not called in a first run, or where the source is new.
+  func restore(_ last: SourcePlan)
+  /// Plans a recorded batch again, exactly, because nobody knows whether its output was seen: after `ready`, before the
+  /// first `plan`, in the order of the batches. What comes next is behind it.
+  /// - Parameter then: called once; the plan with what could be found out anew, or why the data cannot be read again.
+  func replay(
+    _ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable (Result<SourcePlan, any Error>) -> Void)
   /// Begins to read; `ready` once, when the first plan can be made or with why it never can.
   func start(_ environment: SourceEnvironment, ready: @escaping @Sendable (Result<Void, any Error>) -> Void)
+  /// Whether `limit` is obeyed: the driver then measures how much the job can take in.
+  var takesLimits: Bool { get }
+  /// Partitions among which a limit is shared; 0 before they are known.
+  var limitedPartitions: Int { get }
+  /// Bounds the plans from now on; called before each.
+  func limit(_ decision: RateDecision)
   /// What is here for the next batch. No request goes out: it decides over data that has arrived.
   func plan(_ batch: BatchIdentity, interval: Duration) -> SourcePlan
   /// Whether a plan made now would hold records.
@@ -49,8 +76,21 @@ public protocol StreamSource: AnyObject, Sendable {
   func limitToPresent(then: @escaping @Sendable ((any Error)?) -> Void)
   /// After `limitToPresent`: whether everything up to there was planned.
   var isExhausted: Bool { get }
+  /// How far it is behind, by what it knows at this moment.
   var lag: SourceLag { get }
+  /// Ends reading and gives up connections; `then` is called once when that is done.
   func stop(then: @escaping @Sendable () -> Void)
+}
+
+extension StreamSource {
+  public func restore(_ last: SourcePlan) {}
+  public var takesLimits: Bool { false }
+  public var limitedPartitions: Int { 0 }
+  public func limit(_ decision: RateDecision) {}
+  /// Gives an empty plan: what cannot be read again is lost, which is why such a source is at-most-once.
+  public func replay(
+    _ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable (Result<SourcePlan, any Error>) -> Void
+  ) { then(.success(SourcePlan())) }
 }
 
 /// What a source gets from its driver at start.
@@ -61,6 +101,7 @@ public struct SourceEnvironment: Sendable {
   public var dataArrived: @Sendable () -> Void
   /// A line for the operator of the job.
   public var log: @Sendable (String) -> Void
+  /// Made by the driver for its sources.
   public init(
     fail: @escaping @Sendable (any Error) -> Void, dataArrived: @escaping @Sendable () -> Void,
     log: @escaping @Sendable (String) -> Void
@@ -79,6 +120,7 @@ public struct BatchFrame: Sendable {
   public var previousTime: Timestamp?
   /// The plans, one a source, in the order of definition.
   public var plans: [SourcePlan]
+  /// Made by the driver for each batch, when all sources have planned.
   public init(identity: BatchIdentity, previousTime: Timestamp?, plans: [SourcePlan]) {
     self.identity = identity
     self.previousTime = previousTime

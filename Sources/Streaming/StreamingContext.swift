@@ -24,6 +24,8 @@ public struct StreamingEnvironment: Sendable {
   /// A line for the operator of the job.
   public var log: @Sendable (String) -> Void
 
+  /// Without the optional parts: no commit log, runs until stopped, all settings at their defaults, and text goes
+  /// nowhere.
   public init(
     world: World, loop: any Loop, scheduler: DAGScheduler, jobName: String, checkpointDirectory: String? = nil,
     availableNow: Bool = false, settings: [String: String] = [:],
@@ -64,6 +66,8 @@ public final class StreamingContext: @unchecked Sendable {
   package private(set) var streams: [AnyDStream] = []
   package private(set) var sources: [any StreamSource] = []
   package private(set) var outputs: [StreamOutput] = []
+  /// The engine's parts that take part in every batch, in the order of registration.
+  package private(set) var participants: [any BatchParticipant] = []
   private var problems: [StreamingError] = []
   private var listeners: [any StreamingListener] = []
   package private(set) var preparations: [(@escaping @Sendable ((any Error)?) -> Void) -> Void] = []
@@ -83,6 +87,7 @@ public final class StreamingContext: @unchecked Sendable {
     self.sluice = sluice
     self.batchInterval = batchInterval
     self.environment = environment
+    sluice.attachments.put(AttachedFiles(environment.world.files))
   }
 
   // MARK: Definition
@@ -109,6 +114,23 @@ public final class StreamingContext: @unchecked Sendable {
 
   /// Adds a listener; it hears of everything from the start on.
   public func addStreamingListener(_ listener: any StreamingListener) { listeners.append(listener) }
+
+  /// The sources' names, made unique: the logs find sources by them.
+  package var sourceNames: [String] {
+    var seen: [String: Int] = [:]
+    return sources.map { source in
+      seen[source.name, default: 0] += 1
+      return seen[source.name]! == 1 ? source.name : "\(source.name) #\(seen[source.name]!)"
+    }
+  }
+
+  /// Adds a part of the engine that takes part in every batch; its key must not be in use.
+  package func add(participant: any BatchParticipant) {
+    if participants.contains(where: { $0.key == participant.key }) {
+      note(.invalidDefinition("two parts of the job keep notes under `\(participant.key)`: give their operators names"))
+    }
+    participants.append(participant)
+  }
 
   /// Does something on the driver's loop before sinks are opened and sources begin; in the order of the calls.
   package func beforeStart(_ step: @escaping (_ then: @escaping @Sendable ((any Error)?) -> Void) -> Void) {

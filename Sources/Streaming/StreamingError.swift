@@ -6,19 +6,26 @@ public enum StreamingError: DiagnosableError {
   case invalidDefinition(String)
   /// A context that was started cannot be changed or started again.
   case alreadyStarted
+  /// Nothing would be computed: thrown when the context starts.
   case noOutputOperation
+  /// A batch was not computed or not committed, and the job stops; the reason names the batch.
   case batchFailed(batch: BatchNumber, reason: String)
+  /// The checkpoint folder cannot be used or its log cannot be written; the text says why.
   case checkpoint(String)
 
+  /// The machine's for a failed batch, else the user's.
   public var fault: Fault {
     switch self {
     case .invalidDefinition, .alreadyStarted, .noOutputOperation, .checkpoint: .user
     case .batchFailed: .machine
     }
   }
+  /// True for a failed batch alone: the job takes it up again when it is started again.
   public var isRetriable: Bool { if case .batchFailed = self { true } else { false } }
+  /// False: a context that failed is not started again, a new one is.
   public var leavesUsable: Bool { false }
 
+  /// What is wrong, with what to write instead where the definition is at fault.
   public var description: String {
     switch self {
     case .invalidDefinition(let text): text

@@ -17,11 +17,17 @@ public protocol StreamingListener: Sendable {
 }
 
 extension StreamingListener {
+  /// Does nothing.
   public func onStreamingStarted(_ time: Timestamp) {}
+  /// Does nothing.
   public func onBatchSubmitted(_ batch: BatchInfo) {}
+  /// Does nothing.
   public func onBatchStarted(_ batch: BatchInfo) {}
+  /// Does nothing.
   public func onOutputOperationStarted(_ operation: OutputOperationInfo, of batch: BatchNumber) {}
+  /// Does nothing.
   public func onOutputOperationCompleted(_ operation: OutputOperationInfo, of batch: BatchNumber) {}
+  /// Does nothing.
   public func onBatchCompleted(_ batch: BatchInfo) {}
 }
 
@@ -47,6 +53,12 @@ public struct BatchInfo: Sendable {
   public var skippedTicks: Int
   /// Records that could be read and are in no batch yet, when the batch was planned.
   public var lag: Int64
+  /// How much the batch could take of each source whose rate is controlled, by the source's name.
+  public var rates: [String: RateDecision] = [:]
+  /// Whether it was planned by an earlier run of the job and is run again.
+  public var isReplay = false
+  /// Attempts so far, this one included: more than 1 where the failure policy retries.
+  public var attempts = 1
   /// Why it failed; nil where it did not.
   public var failureReason: String?
 

@@ -10,7 +10,9 @@ public protocol Clock: Sendable {
 
 /// Names a timer of a `Loop`.
 public struct TimerID: Hashable, Sendable {
+  /// The number that the timer's loop knows it by.
   public let rawValue: UInt64
+  /// For implementations of `Loop`.
   public init(_ rawValue: UInt64) { self.rawValue = rawValue }
 }
 

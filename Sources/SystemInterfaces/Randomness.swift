@@ -1,5 +1,6 @@
 /// The second seam: random numbers. Live from the operating system, in simulation from the seed.
 public protocol Randomness: Sendable {
+  /// Uniform over 64 bits; callable from any thread.
   func next() -> UInt64
 }
 

@@ -35,13 +35,19 @@ public protocol Transport: Sendable {
   func close(_ connection: ConnectionID)
 }
 
+/// Names a connection of a `Transport`, incoming or outgoing.
 public struct ConnectionID: Hashable, Sendable {
+  /// The number that the transport knows it by.
   public let rawValue: UInt64
+  /// For implementations of `Transport`.
   public init(_ rawValue: UInt64) { self.rawValue = rawValue }
 }
 
+/// Names a listener of a `Transport`.
 public struct ListenerID: Hashable, Sendable {
+  /// The number that the transport knows it by.
   public let rawValue: UInt64
+  /// For implementations of `Transport`.
   public init(_ rawValue: UInt64) { self.rawValue = rawValue }
 }
 
@@ -54,8 +60,11 @@ public enum Framing: Sendable {
   case stream
 }
 
+/// What the sink of a connection hears, on the connection's loop.
 public enum TransportEvent: Sendable {
+  /// The connection stands. The first event, unless `.closed` is.
   case opened
+  /// What the peer sent, cut as the connection's `Framing` says.
   case received(Bytes)
   /// All that was queued has been given to the system: comes once for each time the queue has been filled by `send`.
   case drained
@@ -64,16 +73,26 @@ public enum TransportEvent: Sendable {
   case closed(CloseReason)
 }
 
+/// Why a connection ended, or never came to be.
 public enum CloseReason: Sendable, Equatable, CustomStringConvertible {
+  /// `close` was called on this side.
   case closedHere
+  /// The peer ended the connection in order.
   case closedByPeer
+  /// The host is there, and nothing listens on the port.
   case refused
+  /// No route leads to the host, or it did not answer in time.
   case unreachable
+  /// The peer broke the connection off: what was on its way in either direction may be lost.
   case reset
+  /// The host name, which is given here, has no address.
   case cannotResolve(String)
+  /// The peer announced a frame of this many bytes, more than the framing's maximum.
   case frameTooLarge(Int)
+  /// Any other, by its number in errno.
   case other(Int32)
 
+  /// The reason in words, for a message that names the peer itself.
   public var description: String {
     switch self {
     case .closedHere: "closed here"
@@ -90,9 +109,12 @@ public enum CloseReason: Sendable, Equatable, CustomStringConvertible {
 
 /// A piece to send: bytes in memory, or a range of a file that need not pass through it.
 public enum SendPart: Sendable {
+  /// Bytes in memory, held until they have gone out.
   case bytes(Bytes)
+  /// `count` bytes of an open file from `position` on; the file is held until they have gone out.
   case file(any File, position: Int64, count: Int)
 
+  /// Bytes of the piece.
   public var count: Int {
     switch self {
     case .bytes(let bytes): bytes.count
@@ -103,8 +125,11 @@ public enum SendPart: Sendable {
 
 /// A host and a port.
 public struct Address: Hashable, Sendable, CustomStringConvertible {
+  /// A host name or an IP address; an IPv6 one without brackets.
   public var host: String
+  /// 0 to 65535; 0 asks a listener to choose one.
   public var port: Int
+  /// Takes any text and number: nothing is checked.
   public init(host: String, port: Int) {
     self.host = host
     self.port = port
@@ -121,21 +146,30 @@ public struct Address: Hashable, Sendable, CustomStringConvertible {
     self.init(host: String(host), port: port)
   }
 
+  /// `host:port`, with brackets round an IPv6 address: what `init(text:)` reads.
   public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
 /// Why a listener could not be opened.
 public struct TransportError: DiagnosableError {
+  /// What the system refused; `other` carries the number in errno.
   public enum Code: Sendable, Equatable { case addressInUse, permissionDenied, cannotResolve, other(Int32) }
+  /// What the system refused.
   public var code: Code
+  /// Where it was to listen.
   public var address: Address
+  /// Says what the system refused, and where.
   public init(_ code: Code, address: Address) {
     self.code = code
     self.address = address
   }
+  /// The user's: another address or the right privileges would do.
   public var fault: Fault { .user }
+  /// True where the port may become free.
   public var isRetriable: Bool { code == .addressInUse }
+  /// True: the transport can listen elsewhere.
   public var leavesUsable: Bool { true }
+  /// `cannot listen on ADDRESS: ` and the cause, with what to do about it.
   public var description: String {
     switch code {
     case .addressInUse: "cannot listen on \(address): the port is in use; stop the other process or choose another port"

@@ -8,6 +8,8 @@ public struct WireReader: ~Escapable {
   @usableFromInline let origin: Int
   @usableFromInline var cursor: Int
 
+  /// Begins at the span's first byte.
+  /// - Parameter origin: that byte's position in the outermost buffer, for errors.
   @inlinable @_lifetime(copy span)
   public init(_ span: RawSpan, origin: Int = 0) {
     self.span = span
@@ -20,6 +22,7 @@ public struct WireReader: ~Escapable {
   /// Bytes read so far.
   @inlinable public var position: Int { cursor }
 
+  /// An error at the present position, counted in the outermost buffer.
   @inlinable public func error(_ code: DecodeError.Code) -> DecodeError { DecodeError(code, at: origin &+ cursor) }
 
   @usableFromInline @inline(never) func truncated(_ wanted: Int) -> DecodeError {

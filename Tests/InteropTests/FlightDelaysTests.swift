@@ -88,7 +88,7 @@ extension InteropTests {
     /// batches, and no row is missing.
     private static func checkWindows(_ data: String, checkpoint: String) throws {
       let (length, slide): (Int64, Int64) = (5000, 1000)
-      let batches = try CommitLog(directory: checkpoint, files: Scratch.files).entries
+      let batches = try BatchJournal.records(in: checkpoint + "/commits", Scratch.files)
       #expect(batches.count > 5)
       var flights: [TopicPartition: [Int64: Bytes]] = [:]
       for partition in 0..<4 {

@@ -19,11 +19,13 @@ final class PathJob {
 
   /// - Parameters:
   ///   - disk: where its files stand; nil is the world's.
+  ///   - bootstrap: where it finds its broker.
   ///   - define: sources and outputs.
   init(
     _ path: PathHarness, name: String = "job", interval: Duration = .seconds(1), settings: [String: String] = [:],
     availableNow: Bool = false, checkpoint: String? = nil, parallelism: Int = 2, executors: Int = 2,
     mode: SimulatedRunner.Mode = .atOnce, disk: SimulatedDisk? = nil, isClusterAttached: Bool = true,
+    bootstrap: Address = PathHarness.address,
     _ define: (StreamingContext) throws -> Void
   ) throws {
     simulation = path.simulation
@@ -40,7 +42,7 @@ final class PathJob {
         world: process.world, loop: loop, scheduler: scheduler, jobName: name, checkpointDirectory: checkpoint,
         availableNow: availableNow, settings: settings, print: { lines.value.append($0) },
         log: { lines.value.append($0) }))
-    if isClusterAttached { context.attach(KafkaCluster(bootstrap: { [PathHarness.address] })) }
+    if isClusterAttached { context.attach(KafkaCluster(bootstrap: { [bootstrap] })) }
     context.addStreamingListener(listener)
     try define(context)
   }

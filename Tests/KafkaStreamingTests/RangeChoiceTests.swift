@@ -90,7 +90,9 @@ import Testing
       let choice = RangeChoice(arrived, next: position, end: end, recordsMax: limit)
       if choice.until <= position { return "no progress at \(position)" }
       if choice.until > last { return "beyond the end: \(choice.until) > \(last)" }
-      let touched = batches.filter { $0.header.nextOffset > position && $0.header.baseOffset < choice.until }
+      let touched = batches.filter {
+        $0.header.nextOffset > position && $0.header.baseOffset < choice.until && !$0.header.isControl
+      }
       if choice.batches.map(\.count) != touched.map(\.bytes.count) {
         return "\(position)..<\(choice.until) holds \(choice.batches.count) batches, not \(touched.count)"
       }
@@ -98,7 +100,6 @@ import Testing
       // What the headers can promise at most.
       let most = touched.reduce(0) { sum, batch in
         let header = batch.header
-        if header.isControl { return sum }
         let inside = min(header.nextOffset, choice.until) - max(header.baseOffset, position)
         return sum + min(Int(header.recordCount), Int(inside))
       }
@@ -114,7 +115,7 @@ import Testing
         let rest = min(
           Int(cut.header.recordCount), Int(min(cut.header.nextOffset, last) - max(cut.header.baseOffset, position)))
         if rest <= limit { return "a batch of \(rest) records was cut under a limit of \(limit)" }
-        if touched.dropLast().contains(where: { !$0.header.isControl && $0.header.recordCount > 0 }) {
+        if touched.dropLast().contains(where: { $0.header.recordCount > 0 }) {
           return "a batch was cut behind others at \(choice.until)"
         }
       }

@@ -20,12 +20,14 @@ public struct NetworkConditions: Sendable {
   public var splitProbability = 0.0
   /// That a flight takes `spike` longer.
   public var spikeProbability = 0.0
+  /// How much longer than its drawn latency such a flight takes.
   public var spike: Duration = .milliseconds(200)
   /// That the connection is cut at a flight of bytes: a random part of it still arrives.
   public var cutProbability = 0.0
   /// That after a cut what was under way arrives up to `lateDeliveryMax` later at the one side, while the other has
   /// heard of the reset.
   public var lateDeliveryProbability = 0.0
+  /// The bound of such a delay, and of that of a replayed connection; the delay itself is drawn from the seed.
   public var lateDeliveryMax: Duration = .seconds(2)
   /// That after a cut the client's last frames arrive once more on a connection of their own.
   public var replayProbability = 0.0
@@ -38,6 +40,7 @@ public struct NetworkConditions: Sendable {
   /// Names that do not resolve.
   public var unresolvableHosts: Set<String> = []
 
+  /// A network without faults; `cutConnections` and partitions still act.
   public init() {}
 
   /// Cuts, spikes, splits, late and doubled deliveries, all at the same rate.

@@ -9,17 +9,21 @@ import SystemInterfaces
 ///
 /// Sendable: confined to the thread of its world.
 public final class SimulatedDisk: @unchecked Sendable {
+  /// For traces and reports.
   public let name: String
   /// Bytes the disk holds at most; nil is without limit. A write beyond it writes what fits and throws `.diskFull`.
   public var capacity: Int64?
   /// How long the calls take: virtual time passes inside them.
   public var writeTime: Duration = .zero
+  /// How long a sync takes, of a file or of a directory.
   public var syncTime: Duration = .zero
   /// That any write, sync, open or rename fails with `.inputOutput`.
   public var failureProbability = 0.0
   /// Bytes in files, and calls made, so far.
   public internal(set) var usedBytes: Int64 = 0
+  /// Writes to files of this disk so far, those struck by a fault included.
   public internal(set) var writes = 0
+  /// Syncs of files of this disk so far, those struck by a fault included; `syncDirectory` does not count.
   public internal(set) var syncs = 0
 
   unowned var world: SimulatedWorld!
@@ -122,16 +126,25 @@ public final class SimulatedDisk: @unchecked Sendable {
 
 /// A fault that strikes one call.
 public struct DiskFault: Sendable {
+  /// The calls that a fault can strike; the raw value is what the thrown `FileError` names as its operation.
   public enum Operation: String, Sendable { case open, read, write, sync, truncate, rename, remove }
+  /// Which call is struck; calls of other kinds are not counted by `after`.
   public var operation: Operation
   /// How many such calls succeed before.
   public var after: Int
   /// What the path must contain; empty is any.
   public var pathPart: String
+  /// What the call throws.
   public var code: FileError.Code
   /// A write leaves a random part of its bytes behind.
   public var isTorn: Bool
 
+  /// - Parameters:
+  ///   - operation: which call is struck.
+  ///   - after: how many matching calls succeed before.
+  ///   - pathPart: what the path must contain; empty is any.
+  ///   - code: what the call throws.
+  ///   - isTorn: whether a write leaves a random part of its bytes behind.
   public init(
     _ operation: Operation, after: Int = 0, pathContains pathPart: String = "", code: FileError.Code,
     isTorn: Bool = false

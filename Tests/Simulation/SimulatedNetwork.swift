@@ -5,9 +5,11 @@ import SystemInterfaces
 ///
 /// Sendable: confined to the thread of its world.
 public final class SimulatedNetwork: @unchecked Sendable {
+  /// What connections undergo. Read at each flight of bytes, so a change acts on open connections as well.
   public var conditions = NetworkConditions()
   /// Connections opened, and those that were cut by a fault, so far.
   public private(set) var connectionsOpened = 0
+  /// Connections that a fault of the conditions, or the test, has cut so far.
   public private(set) var connectionsCut = 0
 
   unowned var world: SimulatedWorld!
@@ -53,6 +55,7 @@ public final class SimulatedNetwork: @unchecked Sendable {
     resumeHeld()
   }
 
+  /// Ends all partitions; what was held back by them goes on.
   public func healAll() {
     partitions.removeAll()
     resumeHeld()

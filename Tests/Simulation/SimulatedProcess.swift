@@ -5,9 +5,13 @@ import SystemInterfaces
 ///
 /// Sendable: confined to the thread of its world.
 public final class SimulatedProcess: @unchecked Sendable {
+  /// For traces and reports. Partitions go by it: two processes of one name are cut off together.
   public let name: String
+  /// The world it lives in.
   public let simulation: SimulatedWorld
+  /// Its machine's disk: it and what was written outlive the process.
   public let disk: SimulatedDisk
+  /// False from `kill` on, for good: a restart is another process on the same disk.
   public private(set) var isAlive = true
   private let seed: UInt64
   private let executors: Int

@@ -14,7 +14,9 @@ public final class SimulatedRunner: Runner, @unchecked Sendable {
     /// When the test says so: `runHeld`.
     case held
   }
+  /// Applies to what is submitted from now on; tasks held before stay held.
   public var mode = Mode.atOnce
+  /// How many executors the process says it has; tasks get a number below it, drawn from the seed.
   public let executorCount: Int
   /// Tasks run so far.
   public private(set) var tasksRun = 0
@@ -23,9 +25,12 @@ public final class SimulatedRunner: Runner, @unchecked Sendable {
     var left: Int
     let loop: any Loop
     let done: @Sendable () -> Void
-    init(left: Int, loop: any Loop, done: @escaping @Sendable () -> Void) {
+    /// By `start`: never on the loop's own thread.
+    let isStarted: Bool
+    init(left: Int, loop: any Loop, isStarted: Bool = false, done: @escaping @Sendable () -> Void) {
       self.left = left
       self.loop = loop
+      self.isStarted = isStarted
       self.done = done
     }
   }
@@ -41,8 +46,11 @@ public final class SimulatedRunner: Runner, @unchecked Sendable {
     random = SeededRandom(seed: seed)
   }
 
+  /// A loop of the runner's process.
   public func makeLoop(named name: String) -> any Loop { process.makeLoop(named: name) }
 
+  /// Runs, schedules or holds the tasks as `mode` says; `done` is posted to `loop` when the last has run. Dropped where
+  /// the process is dead, then or before a task's turn.
   public func submit(_ tasks: [ExecutorTask], from loop: any Loop, then done: @escaping @Sendable () -> Void) {
     guard process.isAlive else { return }
     guard !tasks.isEmpty else { return loop.post(done) }
@@ -51,10 +59,10 @@ public final class SimulatedRunner: Runner, @unchecked Sendable {
     case .held:
       held += tasks.map { ($0, submission) }
     case .atOnce:
-      for task in tasks.shuffled(using: &random) { run(task, of: submission, on: anyExecutor()) }
+      for task in tasks.shuffled(using: &random) { run(task, of: submission, on: anyExecutor(for: submission)) }
     case .spread:
       for task in tasks.shuffled(using: &random) {
-        let executor = anyExecutor()
+        let executor = anyExecutor(for: submission)
         if executor.rawValue == 0 {
           run(task, of: submission, on: executor)
         } else {
@@ -68,6 +76,20 @@ public final class SimulatedRunner: Runner, @unchecked Sendable {
     }
   }
 
+  public func start(_ task: ExecutorTask, from loop: any Loop, then done: @escaping @Sendable () -> Void) {
+    guard process.isAlive else { return }
+    let submission = Submission(left: 1, loop: loop, isStarted: true, done: done)
+    if mode == .held {
+      held.append((task, submission))
+      return
+    }
+    let world = process.simulation
+    let delay = mode == .spread ? Int64.random(in: 0...max(task.weight, 1000), using: &random) : 0
+    world.schedule(at: world.nanoseconds + delay, .task, owner: nil) {
+      self.run(task, of: submission, on: self.anyExecutor(for: submission))
+    }
+  }
+
   /// Tasks that wait for the test.
   public var heldCount: Int { held.count }
 
@@ -76,7 +98,7 @@ public final class SimulatedRunner: Runner, @unchecked Sendable {
   public func runHeld(at index: Int = 0) {
     guard held.indices.contains(index) else { return }
     let (task, submission) = held.remove(at: index)
-    run(task, of: submission, on: anyExecutor())
+    run(task, of: submission, on: anyExecutor(for: submission))
   }
 
   /// Runs all held tasks, and those they lead to being held, in the order in which they came.
@@ -84,7 +106,9 @@ public final class SimulatedRunner: Runner, @unchecked Sendable {
     while !held.isEmpty { runHeld() }
   }
 
-  private func anyExecutor() -> ExecutorID { ExecutorID(Int.random(in: 0..<executorCount, using: &random)) }
+  private func anyExecutor(for submission: Submission) -> ExecutorID {
+    ExecutorID(Int.random(in: 0..<executorCount, using: &random) + (submission.isStarted ? 1 : 0))
+  }
 
   private func run(_ task: ExecutorTask, of submission: Submission, on executor: ExecutorID) {
     guard process.isAlive else { return }

@@ -10,6 +10,7 @@ import SystemInterfaces
 /// Sendable: a world, and all that was made by it, is used by one thread at a time, that of the test that made it. The
 /// code under test is given loops and files as Sendable values, but starts no threads: the import table allows it none.
 public final class SimulatedWorld: @unchecked Sendable {
+  /// Decides every choice the world makes; failures print it.
   public let seed: UInt64
   /// How far virtual time may go in one `pump` or `run(until:)` before the world is called stuck.
   public var patience: Duration = .seconds(3600)
@@ -33,6 +34,7 @@ public final class SimulatedWorld: @unchecked Sendable {
   var random: SeededRandom
   /// The loop whose event runs now.
   var current: SimulatedLoop?
+  /// All processes that were made, in that order, the dead ones included.
   public private(set) var processes: [SimulatedProcess] = []
 
   /// - Parameters:
@@ -50,6 +52,7 @@ public final class SimulatedWorld: @unchecked Sendable {
 
   // MARK: Time
 
+  /// Virtual monotonic time: 1 s when the world begins; it moves from event to event, and inside calls that cost time.
   public var now: Instant { Instant(nanoseconds: nanoseconds) }
   /// 2013-01-01T00:00:00Z when the monotonic clock stood at 0, plus the jumps.
   public var wallTime: Timestamp { Timestamp(milliseconds: wallOffset + nanoseconds / 1_000_000) }

@@ -1,5 +1,6 @@
 /// A world that did not come to where the test wanted it: with the seed, what is pending and what happened last.
 public struct SimulationError: Error, CustomStringConvertible, Sendable {
+  /// How the world came to its end.
   public enum Kind: Sendable, Equatable {
     /// No event is left.
     case ranDry
@@ -8,7 +9,9 @@ public struct SimulationError: Error, CustomStringConvertible, Sendable {
     /// More steps than allowed: something goes round in circles without letting time pass.
     case outOfSteps
   }
+  /// How it came to its end.
   public var kind: Kind
+  /// The world's seed: the same program under it fails the same way again.
   public var seed: UInt64
   /// The whole story, for the test's output.
   public var description: String

@@ -20,7 +20,7 @@ final class StreamHarness {
   init(
     seed: UInt64 = 1, interval: Duration = .seconds(1), parallelism: Int = 2, executors: Int = 2,
     availableNow: Bool = false, checkpoint: String? = nil, process: SimulatedProcess? = nil,
-    simulation: SimulatedWorld? = nil
+    simulation: SimulatedWorld? = nil, settings: [String: String] = [:], jobName: String = "test"
   ) throws {
     let simulation = simulation ?? SimulatedWorld(seed: seed)
     self.simulation = simulation
@@ -33,8 +33,9 @@ final class StreamHarness {
     context = try StreamingContext(
       sluice: SluiceContext(runner: scheduler, defaultParallelism: parallelism), batchInterval: interval,
       environment: StreamingEnvironment(
-        world: process.world, loop: loop, scheduler: scheduler, jobName: "test", checkpointDirectory: checkpoint,
-        availableNow: availableNow, print: { printed.value += $0 }, log: { logged.value.append($0) }))
+        world: process.world, loop: loop, scheduler: scheduler, jobName: jobName, checkpointDirectory: checkpoint,
+        availableNow: availableNow, settings: settings, print: { printed.value += $0 }, log: { logged.value.append($0) }
+      ))
   }
 
   var log: [String] { logged.value }

@@ -32,7 +32,7 @@ public struct ExternalSorter<Element>: ~Copyable {
   }
 
   @usableFromInline mutating func isOver() -> Bool {
-    growth.isOver(elements.withUnsafeBufferPointer { ElementSize.estimate($0) })
+    growth.isOver(elements.withUnsafeBufferPointer { ElementSize.estimate($0, room.task.locals) })
   }
 
   /// Writes the elements, which are sorted, as a run.

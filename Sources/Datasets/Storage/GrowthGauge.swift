@@ -14,8 +14,11 @@
 
   @usableFromInline init(limit: Int?) {
     self.limit = limit
-    next = limit == nil ? .max : 1
+    next = GrowthGauge.first(limit)
   }
+
+  /// A small task is never measured: not before 64 elements, or what could fill a small limit.
+  private static func first(_ limit: Int?) -> Int { limit.map { max(1, min(64, $0 / 4096)) } ?? .max }
 
   /// How many elements may be added before the next call of `isDue`: a chunk, or all where there is no limit.
   @inlinable var step: Int { limit == nil ? .max : 1024 }
@@ -42,7 +45,7 @@
   mutating func restart() {
     updates = 0
     bytes = 0
-    next = limit == nil ? .max : 1
+    next = GrowthGauge.first(limit)
   }
 
   /// Never says again that it is time.

@@ -76,7 +76,7 @@ struct PartitionKeeper<Element>: ~Copyable {
 
   private func bytesHeld() -> Int {
     persisted.level.isSerialized
-      ? encodedBytes + buffer.count : elements.withUnsafeBufferPointer { ElementSize.estimate($0) }
+      ? encodedBytes + buffer.count : elements.withUnsafeBufferPointer { ElementSize.estimate($0, task.locals) }
   }
 
   private mutating func measure(_ emit: RDD<Element>.Emit) throws {

@@ -107,12 +107,15 @@ public struct ShuffleBuckets<Element> {
     if growth.isDue(more) { try measure() }
   }
 
-  @usableFromInline var bytes: Int {
-    buckets.reduce(0) { sum, bucket in sum + bucket.withUnsafeBufferPointer { ElementSize.estimate($0) } }
+  /// Bytes in memory now.
+  private func bytes(_ room: TaskRoom) -> Int {
+    buckets.reduce(0) { sum, bucket in
+      sum + bucket.withUnsafeBufferPointer { ElementSize.estimate($0, room.task.locals) }
+    }
   }
 
   @usableFromInline mutating func measure() throws {
-    guard growth.isOver(bytes) else { return }
+    guard let room, growth.isOver(bytes(room)) else { return }
     if try moveToDisk() { growth.restart() } else { growth.rest() }
   }
 
@@ -144,7 +147,7 @@ public struct ShuffleBuckets<Element> {
   /// Room for what is in memory; nil: it is on disk now, or may not be counted.
   @usableFromInline mutating func settleAll() throws -> MemoryLease? {
     guard let room, room.store.taskMemory != nil else { return nil }
-    if spill == nil, let lease = room.store.lease(bytes, room.task.locals) { return lease }
+    if spill == nil, let lease = room.store.lease(bytes(room), room.task.locals) { return lease }
     _ = try moveToDisk()
     return nil
   }

@@ -64,7 +64,7 @@ public struct SpillFrame: Sendable, Equatable {
 }
 
 /// What went wrong with data that was to be kept, on disk or in memory.
-public struct StorageError: DiagnosableError {
+public struct StorageError: DiagnosableError, Equatable {
   /// The kinds of error there are.
   public enum Code: Sendable, Equatable {
     /// The disk refused; the text says what was done and why it failed.

@@ -58,7 +58,9 @@ public struct SpillingTable<Key: Hashable & Sendable, Value>: ~Copyable {
 
   @usableFromInline mutating func measure(_ combine: (Value, Value) throws -> Value) throws {
     let entries = table.view
-    let bytes = table.allocatedBytes + ElementSize.estimate(entries) - entries.count * MemoryLayout<(Key, Value)>.stride
+    let bytes =
+      table.allocatedBytes + ElementSize.estimate(entries, room.task.locals) - entries.count
+      * MemoryLayout<(Key, Value)>.stride
     guard growth.isOver(bytes) else { return }
     if try moveToDisk() { growth.restart() } else { growth.rest() }
   }
@@ -110,7 +112,10 @@ public struct SpillingTable<Key: Hashable & Sendable, Value>: ~Copyable {
 
   @usableFromInline mutating func settleAll() throws -> MemoryLease? {
     guard room.store.taskMemory != nil else { return nil }
-    if spill == nil, let lease = room.store.lease(ElementSize.estimate(table.view), room.task.locals) { return lease }
+    if spill == nil, let lease = room.store.lease(ElementSize.estimate(table.view, room.task.locals), room.task.locals)
+    {
+      return lease
+    }
     _ = try moveToDisk()
     return nil
   }

@@ -4,11 +4,14 @@ import SystemInterfaces
 
 /// Topics and their settings: list, describe, create, enlarge, delete. On the client's loop.
 public struct Admin: Sendable {
+  /// Whose connections and metadata are used.
   public let client: KafkaClient
+  /// Takes a client, which others may use as well; nothing is sent yet.
   public init(_ client: KafkaClient) { self.client = client }
 
   /// A topic to make.
   public struct NewTopic: Sendable {
+    /// The topic's name; the broker checks it.
     public var name: String
     /// -1: the broker's default (Kafka 2.4 and later).
     public var partitions: Int32
@@ -16,6 +19,10 @@ public struct Admin: Sendable {
     public var replicationFactor: Int16
     /// Settings such as `cleanup.policy`, in the order given.
     public var settings: [(name: String, value: String)]
+    /// - Parameters:
+    ///   - partitions: how many; -1: the broker's default (Kafka 2.4 and later).
+    ///   - replicationFactor: copies of each partition; -1: the broker's default (Kafka 2.4 and later).
+    ///   - settings: settings such as `cleanup.policy`, in the order given.
     public init(
       _ name: String, partitions: Int32 = -1, replicationFactor: Int16 = -1,
       settings: [(name: String, value: String)] = []
@@ -29,20 +36,27 @@ public struct Admin: Sendable {
 
   /// A setting of a topic or a broker.
   public struct Setting: Sendable, Equatable {
+    /// Kafka's name, such as `retention.ms`.
     public var name: String
     /// nil where it is secret.
     public var value: String?
+    /// Whether it is set nowhere, so that the value is the default.
     public var isDefault: Bool
+    /// Whether no request can change it.
     public var isReadOnly: Bool
+    /// Whether its value is kept secret.
     public var isSensitive: Bool
   }
 
   /// What settings belong to.
   public enum Resource: Sendable, Hashable {
+    /// By name.
     case topic(String)
+    /// By number.
     case broker(Int32)
   }
 
+  /// Called once, on the client's loop.
   public typealias Completion<Value> = @Sendable (Result<Value, ClientError>) -> Void
 
   /// All topics, by name.

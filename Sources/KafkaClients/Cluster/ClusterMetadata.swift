@@ -6,27 +6,35 @@ import SystemInterfaces
 public struct ClusterMetadata: Sendable {
   /// One partition as the brokers describe it.
   public struct Partition: Sendable, Equatable {
+    /// Its number within the topic, from 0.
     public var index: PartitionIndex
     /// -1: none at the moment.
     public var leader: Int32
     /// -1: not known.
     public var leaderEpoch: Int32
+    /// Brokers that hold a copy, the preferred leader first.
     public var replicas: [Int32]
+    /// Those of them that keep up with the leader.
     public var inSyncReplicas: [Int32]
+    /// `none`, or why the partition cannot be used now, such as `leaderNotAvailable`.
     public var error: KafkaErrorCode
   }
 
   /// One topic as the brokers describe it.
   public struct Topic: Sendable, Equatable {
+    /// The topic's name.
     public var name: String
     /// Zero where the broker is older than topic ids (Kafka 2.8).
     public var id: UUID128
+    /// Whether it is Kafka's own, such as `__consumer_offsets`.
     public var isInternal: Bool
     /// By index.
     public var partitions: [Partition]
+    /// `none`, or why nothing more is known, such as `unknownTopicOrPartition`.
     public var error: KafkaErrorCode
   }
 
+  /// The cluster's identity; nil where the broker did not say or was not asked yet.
   public internal(set) var clusterID: String?
   /// -1: none known.
   public internal(set) var controller: Int32 = -1
@@ -37,6 +45,7 @@ public struct ClusterMetadata: Sendable {
   /// When it was last asked for; nil: never.
   public internal(set) var updated: Instant?
 
+  /// Nothing known yet.
   public init() {}
 
   /// The partition, nil where the topic or the partition is not known.

@@ -14,22 +14,30 @@ public final class KafkaClient: @unchecked Sendable {
   public enum Destination: Sendable, Equatable {
     /// Whichever broker is at hand.
     case any
+    /// The broker of this number.
     case broker(Int32)
+    /// The broker that makes and deletes topics.
     case controller
     /// The broker that coordinates a group.
     case coordinator(group: String)
+    /// The broker that leads a partition; metadata is asked for first where it does not name one.
     case leader(TopicPartition)
   }
 
   /// Brokers answer the requests of one connection one after the other, so a fetch that waits for data would hold up
   /// everything behind it: it gets a connection of its own.
   public enum Lane: Sendable, Hashable {
+    /// Everything that is answered promptly.
     case main
+    /// Fetches, which may wait at the broker.
     case fetch
   }
 
+  /// The seams: transport for connections, randomness for back-off.
   public let world: World
+  /// Where everything of the client runs.
   public let loop: any Loop
+  /// What it was made with.
   public let configuration: ClientConfiguration
   /// What is known of the cluster. On the loop.
   public internal(set) var metadata = ClusterMetadata()
@@ -53,6 +61,8 @@ public final class KafkaClient: @unchecked Sendable {
   var refresh = MetadataRefresh()
   var coordinators: [String: Int32] = [:]
 
+  /// Opens no connection: the first request does.
+  /// - Parameter loop: call the client here only; completions come here.
   public init(world: World, loop: any Loop, configuration: ClientConfiguration) {
     self.world = world
     self.loop = loop

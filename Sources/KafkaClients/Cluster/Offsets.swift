@@ -4,7 +4,9 @@ import SystemInterfaces
 
 /// Offsets: where a partition's log begins and ends, and what groups have committed. On the client's loop.
 public struct Offsets: Sendable {
+  /// Whose connections and metadata are used.
   public let client: KafkaClient
+  /// Takes a client, which others may use as well; nothing is sent yet.
   public init(_ client: KafkaClient) { self.client = client }
 
   /// Which offset of a partition is asked for.
@@ -25,8 +27,11 @@ public struct Offsets: Sendable {
     }
   }
 
+  /// `isolation.level`: what of transactions is visible. The raw value is the wire's.
   public enum Isolation: Int8, Sendable, Hashable {
+    /// Everything below the high watermark, aborted records included.
     case readUncommitted = 0
+    /// Everything below the last stable offset: no record of an open transaction.
     case readCommitted = 1
   }
 
@@ -36,14 +41,22 @@ public struct Offsets: Sendable {
     public var offset: Offset
     /// The record's, where one was asked for by timestamp; else `none`.
     public var timestamp: Timestamp
+    /// The leader epoch of the record at the offset; -1 where the broker did not say.
     public var leaderEpoch: Int32
   }
 
   /// A committed offset.
   public struct Committed: Sendable, Equatable {
+    /// The next offset the group has to read.
     public var offset: Offset
+    /// The leader epoch of the record before it; -1: not known.
     public var leaderEpoch: Int32
+    /// Free text of whoever committed.
     public var metadata: String
+    /// - Parameters:
+    ///   - offset: the next offset to read, not the last one read.
+    ///   - leaderEpoch: that of the record before; -1: not known.
+    ///   - metadata: free text, bounded by the broker (`offset.metadata.max.bytes`).
     public init(_ offset: Offset, leaderEpoch: Int32 = -1, metadata: String = "") {
       self.offset = offset
       self.leaderEpoch = leaderEpoch
@@ -51,6 +64,7 @@ public struct Offsets: Sendable {
     }
   }
 
+  /// Called once, on the client's loop.
   public typealias Completion<Value> = @Sendable (Result<Value, ClientError>) -> Void
 
   /// One offset for each partition. Partitions are asked at their leaders, all of one leader at once; fails as a whole

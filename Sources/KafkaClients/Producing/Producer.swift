@@ -11,7 +11,9 @@ import SystemInterfaces
 ///
 /// Sendable: its state is touched on the client's loop alone.
 public final class Producer: @unchecked Sendable {
+  /// Whose connections and metadata are used.
   public let client: KafkaClient
+  /// What it was made with.
   public let configuration: ProducerConfiguration
   let onDelivery: @Sendable (Delivery) -> Void
   let workspace = CodecWorkspace()

@@ -35,20 +35,25 @@ public struct ProducerConfiguration: Sendable {
   /// other one, so that order is kept.
   public var inFlightMax = 5
 
+  /// Idempotent, acknowledged by all in-sync replicas, without compression.
   public init() {}
 }
 
 /// A record batch that was encoded before: whole, of format 2, the producer's fields still open.
 public struct EncodedBatch: Sendable {
+  /// The batch, from its base offset to its last record.
   public var bytes: Bytes
+  /// Takes the bytes as they are; the producer checks them when the batch is given to it.
   public init(_ bytes: Bytes) { self.bytes = bytes }
 }
 
 /// How a batch fared.
 public struct Delivery: Sendable {
+  /// Where the batch went, or was to go.
   public var partition: TopicPartition
   /// The offset of its first record; nil where the broker did not say (acks 0, or a duplicate of long ago) or `error`.
   public var baseOffset: Offset?
+  /// Records of the batch.
   public var recordCount: Int32
   /// nil: delivered.
   public var error: ClientError?

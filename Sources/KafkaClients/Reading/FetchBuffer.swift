@@ -4,8 +4,11 @@ import Synchronization
 
 /// A transaction that a fetch answer names as aborted: records of this producer from the offset on, up to the marker.
 public struct AbortedTransaction: Hashable, Comparable, Sendable {
+  /// Whose records.
   public var producerID: Int64
+  /// The transaction's first record in this partition.
   public var firstOffset: Offset
+  /// As the fetch answer names it.
   public init(producerID: Int64, firstOffset: Offset) {
     self.producerID = producerID
     self.firstOffset = firstOffset
@@ -17,6 +20,7 @@ public struct AbortedTransaction: Hashable, Comparable, Sendable {
 
 /// A record batch as it came off the socket, with what its header says.
 public struct BufferedBatch: Sendable {
+  /// Read and checked once, when the answer came.
   public let header: RecordBatchHeader
   /// The whole batch, header and all, still compressed: a slice of the answer's frame.
   public let bytes: Bytes
@@ -26,9 +30,11 @@ public struct BufferedBatch: Sendable {
 
 /// What is known of one partition at one moment.
 public struct PartitionSnapshot: Sendable {
+  /// Whose state this is.
   public let partition: TopicPartition
   /// Everything that exists in `[startOffset, nextOffset)` is in `batches`.
   public let startOffset: Offset
+  /// Where the next fetch goes on.
   public let nextOffset: Offset
   /// In offset order.
   public let batches: [BufferedBatch]
@@ -38,6 +44,7 @@ public struct PartitionSnapshot: Sendable {
   public let highWatermark: Offset?
   /// nil before the first answer, and from brokers before 0.11.
   public let lastStableOffset: Offset?
+  /// The first offset that is still there; nil before the first answer, and from brokers before 0.11.
   public let logStartOffset: Offset?
 }
 
@@ -68,6 +75,7 @@ public final class FetchBuffer: Sendable {
 
   private let partitions = Mutex<[TopicPartition: Partition]>([:])
 
+  /// Without partitions: the fetcher adds them.
   public init() {}
 
   // MARK: For the driver

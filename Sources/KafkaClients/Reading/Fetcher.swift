@@ -18,6 +18,7 @@ public struct FetcherConfiguration: Sendable {
   public var isolation: Offsets.Isolation = .readCommitted
   /// How often the watermarks of paused partitions are asked for.
   public var watermarkInterval: Duration = .seconds(1)
+  /// Kafka's defaults, but only committed records are read.
   public init() {}
 }
 
@@ -40,7 +41,9 @@ public enum FetchEvent: Sendable {
 ///
 /// Sendable: its state is touched on the client's loop alone; `buffer` has its lock.
 public final class Fetcher: @unchecked Sendable {
+  /// Whose connections and metadata are used.
   public let client: KafkaClient
+  /// What it was made with.
   public let configuration: FetcherConfiguration
   /// What has arrived. From any thread.
   public let buffer = FetchBuffer()

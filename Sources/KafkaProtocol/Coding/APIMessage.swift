@@ -3,6 +3,7 @@ import WireFormat
 
 /// A request or a response of the Kafka protocol. Its fields bear the names of Kafka's own message definitions.
 public protocol KafkaMessage: WireValue, Equatable {
+  /// The call it belongs to; a request and its response have the same.
   static var apiKey: APIKey { get }
   /// The versions whose fields are defined here.
   static var versions: ClosedRange<Int16> { get }
@@ -11,13 +12,17 @@ public protocol KafkaMessage: WireValue, Equatable {
 }
 
 extension KafkaMessage {
+  /// Whether this version has compact lengths and tagged fields.
   public static func isFlexible(_ version: Int16) -> Bool { version >= firstFlexibleVersion }
 }
 
+/// What a client sends: `encodeRequest` makes a frame of it, `RequestHeader` stands before its body.
 public protocol KafkaRequest: KafkaMessage {
+  /// What a broker answers it with, in the same version.
   associatedtype Response: KafkaResponse
 }
 
+/// What a broker sends back: `encodeResponse` makes a frame of it.
 public protocol KafkaResponse: KafkaMessage {}
 
 /// What stands before the body of every request.
@@ -27,12 +32,16 @@ public protocol KafkaResponse: KafkaMessage {}
 public struct RequestHeader: Sendable, Equatable {
   /// The API key as it came: it may be one that is not known here.
   public var rawAPIKey: Int16
+  /// The version of the body, in which the answer is expected as well; it may be one that is not defined here.
   public var version: Int16
+  /// Chosen by the client; the answer repeats it.
   public var correlationID: Int32
+  /// `client.id`; nil where the client sent none.
   public var clientID: String?
   /// Where the body starts in the frame.
   public var bodyPosition: Int
 
+  /// - Parameter bodyPosition: where the body starts in the frame, in bytes.
   public init(rawAPIKey: Int16, version: Int16, correlationID: Int32, clientID: String?, bodyPosition: Int) {
     self.rawAPIKey = rawAPIKey
     self.version = version

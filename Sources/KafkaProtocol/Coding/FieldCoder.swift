@@ -11,19 +11,31 @@ public protocol FieldCoder: ~Copyable {
   /// Whether this version uses compact lengths and tagged fields.
   var isFlexible: Bool { get }
 
+  /// One byte, 0 or 1; any other than 0 reads as true.
   mutating func code(_ field: inout Bool) throws(DecodeError)
+  /// One byte, two's complement.
   mutating func code(_ field: inout Int8) throws(DecodeError)
+  /// 2 bytes, big-endian.
   mutating func code(_ field: inout Int16) throws(DecodeError)
+  /// 4 bytes, big-endian.
   mutating func code(_ field: inout Int32) throws(DecodeError)
+  /// 8 bytes, big-endian.
   mutating func code(_ field: inout Int64) throws(DecodeError)
+  /// UTF-8 with its length in bytes: 16 bits wide, compact (a varint of the length plus 1) in flexible versions. A null
+  /// on the wire is an error.
   mutating func code(_ field: inout String) throws(DecodeError)
+  /// As for `String`; nil is the length -1, compact 0.
   mutating func code(_ field: inout String?) throws(DecodeError)
   /// Bytes with their length; a decoder gives a slice of the frame, which keeps the frame alive.
   mutating func code(_ field: inout Bytes) throws(DecodeError)
   /// As for `Bytes`; record batches come and go this way.
   mutating func code(_ field: inout Bytes?) throws(DecodeError)
+  /// 16 bytes, the high half first, big-endian.
   mutating func code(_ field: inout UUID128) throws(DecodeError)
+  /// The elements with their number in front: 32 bits wide, compact in flexible versions. A null on the wire is an
+  /// error.
   mutating func code<Element: WireValue>(_ field: inout [Element]) throws(DecodeError)
+  /// As for the array that cannot be null; nil is the number -1, compact 0.
   mutating func code<Element: WireValue>(_ field: inout [Element]?) throws(DecodeError)
   /// The end of a structure: in flexible versions its tagged fields, all of which are skipped when reading and none
   /// written.
@@ -84,6 +96,7 @@ extension String: WireValue {
   public mutating func code<C: FieldCoder & ~Copyable>(_ coder: inout C) throws(DecodeError) { try coder.code(&self) }
 }
 extension UUID128: WireValue {
+  /// All zeros: none.
   public init() { self = .zero }
   public mutating func code<C: FieldCoder & ~Copyable>(_ coder: inout C) throws(DecodeError) { try coder.code(&self) }
 }

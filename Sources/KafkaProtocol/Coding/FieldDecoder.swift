@@ -7,7 +7,9 @@ import WireFormat
 /// really there, so memory follows the frame's size and never its claims. Fields of bytes are slices of the frame: they
 /// keep it alive, whoever stores one for long takes `copied`.
 public struct FieldDecoder: FieldCoder {
+  /// The API version that the frame is in.
   public let version: Int16
+  /// Whether that version uses compact lengths and tagged fields.
   public let isFlexible: Bool
   let frame: Bytes
   /// Where the next field starts in the frame.
@@ -51,12 +53,18 @@ public struct FieldDecoder: FieldCoder {
     try read { reader throws(DecodeError) -> I in try reader.read(I.self) }
   }
 
+  /// Throws where the frame ends before.
   public mutating func code(_ field: inout Bool) throws(DecodeError) { field = try integer(UInt8.self) != 0 }
+  /// Throws where the frame ends before.
   public mutating func code(_ field: inout Int8) throws(DecodeError) { field = try integer() }
+  /// Throws where the frame ends before.
   public mutating func code(_ field: inout Int16) throws(DecodeError) { field = try integer() }
+  /// Throws where the frame ends before.
   public mutating func code(_ field: inout Int32) throws(DecodeError) { field = try integer() }
+  /// Throws where the frame ends before.
   public mutating func code(_ field: inout Int64) throws(DecodeError) { field = try integer() }
 
+  /// Throws where the frame ends before.
   public mutating func code(_ field: inout UUID128) throws(DecodeError) {
     let high = try integer(UInt64.self)
     field = UUID128(high: high, low: try integer(UInt64.self))
@@ -99,11 +107,13 @@ public struct FieldDecoder: FieldCoder {
     try read { reader throws(DecodeError) -> String in try reader.readText(length) }
   }
 
+  /// Copies the text. Throws for a null, and for a length that reaches beyond the frame.
   public mutating func code(_ field: inout String) throws(DecodeError) {
     guard let length = try textLength() else { throw error(.invalid("null where a text must be")) }
     field = try text(length)
   }
 
+  /// Copies the text. Throws for a length that reaches beyond the frame.
   public mutating func code(_ field: inout String?) throws(DecodeError) {
     guard let length = try textLength() else {
       field = nil
@@ -117,11 +127,13 @@ public struct FieldDecoder: FieldCoder {
     return frame[position..<position + length]
   }
 
+  /// A slice, not copied. Throws for a null, and for a length that reaches beyond the frame.
   public mutating func code(_ field: inout Bytes) throws(DecodeError) {
     guard let length = try wideLength() else { throw error(.invalid("null where bytes must be")) }
     field = slice(length)
   }
 
+  /// A slice, not copied. Throws for a length that reaches beyond the frame.
   public mutating func code(_ field: inout Bytes?) throws(DecodeError) {
     guard let length = try wideLength() else {
       field = nil
@@ -181,10 +193,13 @@ public struct FieldDecoder: FieldCoder {
     }
   }
 
+  /// Skips all tagged fields; throws where one claims to reach beyond what remains.
   public mutating func endOfFields() throws(DecodeError) {
     try tagged { (_, _) throws(DecodeError) -> Bool in false }
   }
 
+  /// Reads the tagged fields that `Structure` has in this version and skips the others. Throws where a known one does
+  /// not fill the size it claims.
   public mutating func endOfFields<Structure: TaggedFields>(of structure: inout Structure) throws(DecodeError) {
     let tags = Structure.tags(version)
     try tagged { (tag, decoder) throws(DecodeError) -> Bool in

@@ -9,13 +9,16 @@ public struct FieldEncoder: FieldCoder, ~Copyable {
   /// From this many bytes on a field becomes a part of its own: below, a copy costs less than one more part.
   static var partThreshold: Int { 2048 }
 
+  /// The API version being written.
   public let version: Int16
+  /// Whether that version uses compact lengths and tagged fields.
   public let isFlexible: Bool
   var writer: ByteWriter
   /// Long fields, and how many bytes of the writer stand before each.
   private var inserted: [(position: Int, bytes: Bytes)] = []
   private var insertedCount = 0
 
+  /// - Parameter capacity: bytes set aside at first; the encoder grows beyond as needed.
   public init(version: Int16, isFlexible: Bool, capacity: Int = 256) {
     self.version = version
     self.isFlexible = isFlexible
@@ -45,12 +48,18 @@ public struct FieldEncoder: FieldCoder, ~Copyable {
     DecodeError(.invalid("a value that is too long for its length field"), at: count)
   }
 
+  /// Appends one byte; never throws.
   public mutating func code(_ field: inout Bool) throws(DecodeError) { writer.append(field ? 1 : 0) }
+  /// Appends one byte; never throws.
   public mutating func code(_ field: inout Int8) throws(DecodeError) { writer.append(bigEndian: field) }
+  /// Appends 2 bytes; never throws.
   public mutating func code(_ field: inout Int16) throws(DecodeError) { writer.append(bigEndian: field) }
+  /// Appends 4 bytes; never throws.
   public mutating func code(_ field: inout Int32) throws(DecodeError) { writer.append(bigEndian: field) }
+  /// Appends 8 bytes; never throws.
   public mutating func code(_ field: inout Int64) throws(DecodeError) { writer.append(bigEndian: field) }
 
+  /// Appends 16 bytes; never throws.
   public mutating func code(_ field: inout UUID128) throws(DecodeError) {
     writer.append(bigEndian: field.high)
     writer.append(bigEndian: field.low)
@@ -85,11 +94,13 @@ public struct FieldEncoder: FieldCoder, ~Copyable {
     writer.append(text)
   }
 
+  /// Throws for a text of more than 32,767 bytes of UTF-8, in every version.
   public mutating func code(_ field: inout String) throws(DecodeError) {
     try appendTextLength(field.utf8.count)
     writer.append(field)
   }
 
+  /// Throws for a text of more than 32,767 bytes of UTF-8, in every version.
   public mutating func code(_ field: inout String?) throws(DecodeError) {
     try appendTextLength(field?.utf8.count)
     if let field { writer.append(field) }
@@ -104,11 +115,13 @@ public struct FieldEncoder: FieldCoder, ~Copyable {
     }
   }
 
+  /// From 2,048 bytes on the field becomes a part of its own, not copied. Throws where its length does not fit 32 bits.
   public mutating func code(_ field: inout Bytes) throws(DecodeError) {
     try appendWideLength(field.count)
     append(field)
   }
 
+  /// From 2,048 bytes on the field becomes a part of its own, not copied. Throws where its length does not fit 32 bits.
   public mutating func code(_ field: inout Bytes?) throws(DecodeError) {
     try appendWideLength(field?.count)
     if let field { append(field) }
@@ -129,10 +142,13 @@ public struct FieldEncoder: FieldCoder, ~Copyable {
     try appendElements(&elements)
   }
 
+  /// In flexible versions writes that there are no tagged fields.
   public mutating func endOfFields() throws(DecodeError) {
     if isFlexible { writer.append(0) }
   }
 
+  /// In flexible versions writes the tagged fields that are not at their defaults; each is encoded apart, to know its
+  /// size.
   public mutating func endOfFields<Structure: TaggedFields>(of structure: inout Structure) throws(DecodeError) {
     guard isFlexible else { return }
     let tags = Structure.tags(version).filter { !structure.isDefault(tag: $0) }

@@ -1,11 +1,15 @@
 /// A 128-bit identifier, such as a topic's (KIP-516). All zeros means none.
 public struct UUID128: Hashable, Sendable, CustomStringConvertible {
+  /// The first 8 bytes on the wire.
   public var high: UInt64
+  /// The last 8 bytes on the wire.
   public var low: UInt64
+  /// The identifier whose 16 bytes are `high` and `low`, big-endian.
   public init(high: UInt64, low: UInt64) {
     self.high = high
     self.low = low
   }
+  /// None.
   public static let zero = UUID128(high: 0, low: 0)
 
   /// URL-safe base 64 without padding, 22 characters: how Kafka's tools print a topic id.

@@ -33,7 +33,9 @@ public struct KafkaErrorCode: RawRepresentable, Hashable, Sendable, CustomString
     return KafkaErrorCode.table.indices.contains(index) ? KafkaErrorCode.table[index] : nil
   }
 
+  /// What a client does about it; codes that the table lacks are fatal.
   public var category: Category { entry?.category ?? .fatal }
+  /// Whether the code reports an error at all; -1, Kafka's unknown server error, does.
   public var isError: Bool { rawValue != 0 }
   public var isRetriable: Bool { category == .retriable }
 
@@ -59,9 +61,13 @@ public struct KafkaErrorCode: RawRepresentable, Hashable, Sendable, CustomString
 
   /// A row of the table.
   public struct Entry: Sendable {
+    /// The code on the wire.
     public let code: KafkaErrorCode
+    /// Kafka's name, such as `NOT_LEADER_OR_FOLLOWER`.
     public let name: String
+    /// What a client does about it.
     public let category: Category
+    /// What happened, in words, for a person.
     public let message: String
 
     init(_ code: Int16, _ name: String, _ category: Category, _ message: String) {

@@ -7,6 +7,8 @@ import WireFormat
 // version 0 body and UNSUPPORTED_VERSION (KIP-511). Version 3 adds the client's name and, tagged, features (KIP-584).
 
 /// Asks which calls a broker has, and in which versions.
+///
+/// ApiVersions, API key 18, versions 0 to 4. Source: `ApiVersionsRequest.json` of Apache Kafka.
 public struct ApiVersionsRequest: KafkaRequest {
   public typealias Response = ApiVersionsResponse
   public static var apiKey: APIKey { .apiVersions }
@@ -31,18 +33,21 @@ public struct ApiVersionsRequest: KafkaRequest {
 }
 
 /// A broker's calls with their version ranges.
+///
+/// ApiVersions, API key 18, versions 0 to 4. Source: `ApiVersionsResponse.json` of Apache Kafka.
 public struct ApiVersionsResponse: KafkaResponse, TaggedFields {
   public static var apiKey: APIKey { .apiVersions }
   public static var versions: ClosedRange<Int16> { 0...4 }
   public static var firstFlexibleVersion: Int16 { 3 }
 
   public var errorCode: KafkaErrorCode = .none
+  /// One entry per call, in no order that matters.
   public var apiKeys: [ApiVersion] = []
   /// From version 1 on.
   public var throttleTimeMilliseconds: Int32 = 0
   /// From version 3 on. Tagged.
   public var supportedFeatures: [SupportedFeatureKey] = []
-  /// From version 3 on. Tagged.
+  /// Grows with each change of the features switched on; -1: not known. From version 3 on. Tagged.
   public var finalizedFeaturesEpoch: Int64 = -1
   /// From version 3 on. Tagged.
   public var finalizedFeatures: [FinalizedFeatureKey] = []
@@ -83,7 +88,9 @@ public struct ApiVersionsResponse: KafkaResponse, TaggedFields {
     }
   }
 
+  /// A call and the versions of it that the broker has.
   public struct ApiVersion: WireValue, Equatable {
+    /// A raw `APIKey`: brokers also name calls that are not known here.
     public var apiKey: Int16 = 0
     public var minVersion: Int16 = 0
     public var maxVersion: Int16 = 0
@@ -98,7 +105,9 @@ public struct ApiVersionsResponse: KafkaResponse, TaggedFields {
     }
   }
 
+  /// A feature and the levels of it that the broker supports (KIP-584).
   public struct SupportedFeatureKey: WireValue, Equatable {
+    /// Such as `metadata.version`.
     public var name = ""
     public var minVersion: Int16 = 0
     public var maxVersion: Int16 = 0
@@ -113,7 +122,9 @@ public struct ApiVersionsResponse: KafkaResponse, TaggedFields {
     }
   }
 
+  /// A feature and the levels of it that the cluster has switched on (KIP-584).
   public struct FinalizedFeatureKey: WireValue, Equatable {
+    /// Such as `metadata.version`.
     public var name = ""
     public var maxVersionLevel: Int16 = 0
     public var minVersionLevel: Int16 = 0

@@ -6,6 +6,8 @@ import WireFormat
 // Version 3 may answer THROTTLING_QUOTA_EXCEEDED (KIP-599).
 
 /// Raises the number of partitions of topics.
+///
+/// CreatePartitions, API key 37, versions 0 to 3. Source: `CreatePartitionsRequest.json` of Apache Kafka.
 public struct CreatePartitionsRequest: KafkaRequest {
   public typealias Response = CreatePartitionsResponse
   public static var apiKey: APIKey { .createPartitions }
@@ -13,7 +15,9 @@ public struct CreatePartitionsRequest: KafkaRequest {
   public static var firstFlexibleVersion: Int16 { 2 }
 
   public var topics: [CreatePartitionsTopic] = []
+  /// How long the broker may wait until the partitions exist.
   public var timeoutMilliseconds: Int32 = 0
+  /// Check everything, make nothing.
   public var validateOnly = false
 
   public init() {}
@@ -25,10 +29,12 @@ public struct CreatePartitionsRequest: KafkaRequest {
     try coder.endOfFields()
   }
 
+  /// A topic to enlarge.
   public struct CreatePartitionsTopic: WireValue, Equatable {
     public var name = ""
     /// The number of partitions to have afterwards.
     public var count: Int32 = 0
+    /// Brokers for each new partition, in order; nil: the cluster chooses.
     public var assignments: [CreatePartitionsAssignment]?
 
     public init() {}
@@ -40,7 +46,9 @@ public struct CreatePartitionsRequest: KafkaRequest {
       try coder.endOfFields()
     }
 
+    /// The replicas of one new partition.
     public struct CreatePartitionsAssignment: WireValue, Equatable {
+      /// The preferred leader first.
       public var brokerIDs: [Int32] = []
 
       public init() {}
@@ -54,6 +62,8 @@ public struct CreatePartitionsRequest: KafkaRequest {
 }
 
 /// The outcome for each topic.
+///
+/// CreatePartitions, API key 37, versions 0 to 3. Source: `CreatePartitionsResponse.json` of Apache Kafka.
 public struct CreatePartitionsResponse: KafkaResponse {
   public static var apiKey: APIKey { .createPartitions }
   public static var versions: ClosedRange<Int16> { 0...3 }
@@ -70,9 +80,11 @@ public struct CreatePartitionsResponse: KafkaResponse {
     try coder.endOfFields()
   }
 
+  /// What became of one topic.
   public struct CreatePartitionsTopicResult: WireValue, Equatable {
     public var name = ""
     public var errorCode: KafkaErrorCode = .none
+    /// nil where the broker adds nothing to the code.
     public var errorMessage: String?
 
     public init() {}

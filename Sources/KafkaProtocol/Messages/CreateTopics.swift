@@ -7,6 +7,8 @@ import WireFormat
 // topic's settings (KIP-525), 7 with its id (KIP-516).
 
 /// Makes topics.
+///
+/// CreateTopics, API key 19, versions 0 to 7. Source: `CreateTopicsRequest.json` of Apache Kafka.
 public struct CreateTopicsRequest: KafkaRequest {
   public typealias Response = CreateTopicsResponse
   public static var apiKey: APIKey { .createTopics }
@@ -14,6 +16,7 @@ public struct CreateTopicsRequest: KafkaRequest {
   public static var firstFlexibleVersion: Int16 { 5 }
 
   public var topics: [CreatableTopic] = []
+  /// How long the broker may wait until the topics exist.
   public var timeoutMilliseconds: Int32 = 60000
   /// From version 1 on.
   public var validateOnly = false
@@ -28,13 +31,16 @@ public struct CreateTopicsRequest: KafkaRequest {
     try coder.endOfFields()
   }
 
+  /// A topic to make.
   public struct CreatableTopic: WireValue, Equatable {
     public var name = ""
     /// -1: with manual assignments, or the broker's default from version 4 on.
     public var numPartitions: Int32 = 0
     /// -1: with manual assignments, or the broker's default from version 4 on.
     public var replicationFactor: Int16 = 0
+    /// Brokers for each partition; empty: the cluster chooses.
     public var assignments: [CreatableReplicaAssignment] = []
+    /// Settings that differ from the broker's defaults.
     public var configs: [CreatableTopicConfig] = []
 
     public init() {}
@@ -48,8 +54,10 @@ public struct CreateTopicsRequest: KafkaRequest {
       try coder.endOfFields()
     }
 
+    /// The replicas of one partition.
     public struct CreatableReplicaAssignment: WireValue, Equatable {
       public var partitionIndex: Int32 = 0
+      /// The preferred leader first.
       public var brokerIDs: [Int32] = []
 
       public init() {}
@@ -61,8 +69,10 @@ public struct CreateTopicsRequest: KafkaRequest {
       }
     }
 
+    /// A setting of the new topic.
     public struct CreatableTopicConfig: WireValue, Equatable {
       public var name = ""
+      /// nil: the default.
       public var value: String?
 
       public init() {}
@@ -77,6 +87,8 @@ public struct CreateTopicsRequest: KafkaRequest {
 }
 
 /// The outcome for each topic.
+///
+/// CreateTopics, API key 19, versions 0 to 7. Source: `CreateTopicsResponse.json` of Apache Kafka.
 public struct CreateTopicsResponse: KafkaResponse {
   public static var apiKey: APIKey { .createTopics }
   public static var versions: ClosedRange<Int16> { 0...7 }
@@ -95,6 +107,7 @@ public struct CreateTopicsResponse: KafkaResponse {
     try coder.endOfFields()
   }
 
+  /// What became of one topic.
   public struct CreatableTopicResult: WireValue, Equatable, TaggedFields {
     public var name = ""
     /// From version 7 on.
@@ -102,7 +115,7 @@ public struct CreateTopicsResponse: KafkaResponse {
     public var errorCode: KafkaErrorCode = .none
     /// From version 1 on.
     public var errorMessage: String?
-    /// From version 5 on. Tagged.
+    /// Why `configs` is nil, where it may not be seen. From version 5 on. Tagged.
     public var topicConfigErrorCode: KafkaErrorCode = .none
     /// From version 5 on.
     public var numPartitions: Int32 = -1
@@ -145,10 +158,13 @@ public struct CreateTopicsResponse: KafkaResponse {
       }
     }
 
+    /// A setting of the topic as it was made.
     public struct CreatableTopicConfigs: WireValue, Equatable {
       public var name = ""
+      /// nil where it is secret.
       public var value: String?
       public var readOnly = false
+      /// 1: of the topic, 4: the broker's configuration file, 5: the default (`ConfigSource` of Kafka).
       public var configSource: Int8 = -1
       public var isSensitive = false
 

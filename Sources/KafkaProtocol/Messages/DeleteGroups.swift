@@ -6,12 +6,15 @@ import WireFormat
 // Defined by KIP-229.
 
 /// Deletes groups that have no members, with their offsets.
+///
+/// DeleteGroups, API key 42, versions 0 to 2. Source: `DeleteGroupsRequest.json` of Apache Kafka.
 public struct DeleteGroupsRequest: KafkaRequest {
   public typealias Response = DeleteGroupsResponse
   public static var apiKey: APIKey { .deleteGroups }
   public static var versions: ClosedRange<Int16> { 0...2 }
   public static var firstFlexibleVersion: Int16 { 2 }
 
+  /// The groups to delete.
   public var groupsNames: [String] = []
 
   public init() {}
@@ -23,6 +26,8 @@ public struct DeleteGroupsRequest: KafkaRequest {
 }
 
 /// The outcome for each group.
+///
+/// DeleteGroups, API key 42, versions 0 to 2. Source: `DeleteGroupsResponse.json` of Apache Kafka.
 public struct DeleteGroupsResponse: KafkaResponse {
   public static var apiKey: APIKey { .deleteGroups }
   public static var versions: ClosedRange<Int16> { 0...2 }
@@ -39,6 +44,7 @@ public struct DeleteGroupsResponse: KafkaResponse {
     try coder.endOfFields()
   }
 
+  /// What became of one group.
   public struct DeletableGroupResult: WireValue, Equatable {
     public var groupID = ""
     public var errorCode: KafkaErrorCode = .none

@@ -6,6 +6,8 @@ import WireFormat
 // Version 5 adds error messages, 6 deletes by name or id (KIP-516).
 
 /// Deletes topics: by name (to version 5), by name or id (version 6).
+///
+/// DeleteTopics, API key 20, versions 0 to 6. Source: `DeleteTopicsRequest.json` of Apache Kafka.
 public struct DeleteTopicsRequest: KafkaRequest {
   public typealias Response = DeleteTopicsResponse
   public static var apiKey: APIKey { .deleteTopics }
@@ -16,6 +18,7 @@ public struct DeleteTopicsRequest: KafkaRequest {
   public var topics: [DeleteTopicState] = []
   /// Versions 0 to 5.
   public var topicNames: [String] = []
+  /// How long the broker may wait until the topics are gone.
   public var timeoutMilliseconds: Int32 = 0
 
   public init() {}
@@ -28,8 +31,11 @@ public struct DeleteTopicsRequest: KafkaRequest {
     try coder.endOfFields()
   }
 
+  /// A topic to delete, by its name or its id.
   public struct DeleteTopicState: WireValue, Equatable {
+    /// nil: by id.
     public var name: String?
+    /// Zero: by name.
     public var topicID = UUID128.zero
 
     public init() {}
@@ -43,6 +49,8 @@ public struct DeleteTopicsRequest: KafkaRequest {
 }
 
 /// The outcome for each topic.
+///
+/// DeleteTopics, API key 20, versions 0 to 6. Source: `DeleteTopicsResponse.json` of Apache Kafka.
 public struct DeleteTopicsResponse: KafkaResponse {
   public static var apiKey: APIKey { .deleteTopics }
   public static var versions: ClosedRange<Int16> { 0...6 }
@@ -61,7 +69,9 @@ public struct DeleteTopicsResponse: KafkaResponse {
     try coder.endOfFields()
   }
 
+  /// What became of one topic.
   public struct DeletableTopicResult: WireValue, Equatable {
+    /// nil where it was named by an id that is not known.
     public var name: String?
     /// From version 6 on.
     public var topicID = UUID128.zero

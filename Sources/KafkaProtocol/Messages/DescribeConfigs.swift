@@ -6,6 +6,8 @@ import WireFormat
 // Version 1 adds the settings' sources and synonyms (KIP-226), 3 types and documentation (KIP-569).
 
 /// Asks for the settings of topics (resourceType 2) or brokers (4).
+///
+/// DescribeConfigs, API key 32, versions 0 to 4. Source: `DescribeConfigsRequest.json` of Apache Kafka.
 public struct DescribeConfigsRequest: KafkaRequest {
   public typealias Response = DescribeConfigsResponse
   public static var apiKey: APIKey { .describeConfigs }
@@ -28,8 +30,11 @@ public struct DescribeConfigsRequest: KafkaRequest {
     try coder.endOfFields()
   }
 
+  /// A topic or a broker whose settings are asked for.
   public struct DescribeConfigsResource: WireValue, Equatable {
+    /// 2: a topic, 4: a broker.
     public var resourceType: Int8 = 0
+    /// A topic's name, or a broker's number in digits.
     public var resourceName = ""
     /// nil: all settings.
     public var configurationKeys: [String]?
@@ -46,6 +51,8 @@ public struct DescribeConfigsRequest: KafkaRequest {
 }
 
 /// Settings with their values and where those come from.
+///
+/// DescribeConfigs, API key 32, versions 0 to 4. Source: `DescribeConfigsResponse.json` of Apache Kafka.
 public struct DescribeConfigsResponse: KafkaResponse {
   public static var apiKey: APIKey { .describeConfigs }
   public static var versions: ClosedRange<Int16> { 0...4 }
@@ -62,10 +69,13 @@ public struct DescribeConfigsResponse: KafkaResponse {
     try coder.endOfFields()
   }
 
+  /// The settings of one topic or broker.
   public struct DescribeConfigsResult: WireValue, Equatable {
     public var errorCode: KafkaErrorCode = .none
     public var errorMessage: String?
+    /// As in the request.
     public var resourceType: Int8 = 0
+    /// As in the request.
     public var resourceName = ""
     public var configs: [DescribeConfigsResourceResult] = []
 
@@ -80,17 +90,23 @@ public struct DescribeConfigsResponse: KafkaResponse {
       try coder.endOfFields()
     }
 
+    /// One setting.
     public struct DescribeConfigsResourceResult: WireValue, Equatable {
       public var name = ""
+      /// nil where it is secret.
       public var value: String?
+      /// Whether no request can change it.
       public var readOnly = false
-      /// From version 1 on.
+      /// 1: the topic's own, 2 and 3: set on brokers at run time, 4: the broker's configuration file, 5: the default
+      /// (`ConfigSource` of Kafka). From version 1 on.
       public var configSource: Int8 = -1
       /// Version 0.
       public var isDefault = false
+      /// Whether its value is kept secret.
       public var isSensitive = false
-      /// From version 1 on.
+      /// Where the value was looked up, in order. From version 1 on.
       public var synonyms: [DescribeConfigsSynonym] = []
+      /// Kafka's `ConfigType`: 1 boolean, 2 string, 3 int, 4 short, 5 long, 6 double, 7 list, 8 class, 9 password.
       /// From version 3 on.
       public var configType: Int8 = 0
       /// From version 3 on.
@@ -114,9 +130,12 @@ public struct DescribeConfigsResponse: KafkaResponse {
         try coder.endOfFields()
       }
 
+      /// A place where the setting is looked up; the first that has it decides.
       public struct DescribeConfigsSynonym: WireValue, Equatable {
+        /// The name it has there.
         public var name = ""
         public var value: String?
+        /// As `configSource`.
         public var source: Int8 = 0
 
         public init() {}

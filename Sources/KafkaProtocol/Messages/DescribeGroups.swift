@@ -6,12 +6,15 @@ import WireFormat
 // Version 3 adds authorized operations (KIP-430), 4 static members (KIP-345).
 
 /// Asks for the state and members of groups.
+///
+/// DescribeGroups, API key 15, versions 0 to 5. Source: `DescribeGroupsRequest.json` of Apache Kafka.
 public struct DescribeGroupsRequest: KafkaRequest {
   public typealias Response = DescribeGroupsResponse
   public static var apiKey: APIKey { .describeGroups }
   public static var versions: ClosedRange<Int16> { 0...5 }
   public static var firstFlexibleVersion: Int16 { 5 }
 
+  /// Group ids.
   public var groups: [String] = []
   /// From version 3 on.
   public var includeAuthorizedOperations = false
@@ -27,6 +30,8 @@ public struct DescribeGroupsRequest: KafkaRequest {
 }
 
 /// Groups with their members.
+///
+/// DescribeGroups, API key 15, versions 0 to 5. Source: `DescribeGroupsResponse.json` of Apache Kafka.
 public struct DescribeGroupsResponse: KafkaResponse {
   public static var apiKey: APIKey { .describeGroups }
   public static var versions: ClosedRange<Int16> { 0...5 }
@@ -45,14 +50,19 @@ public struct DescribeGroupsResponse: KafkaResponse {
     try coder.endOfFields()
   }
 
+  /// One group.
   public struct DescribedGroup: WireValue, Equatable {
     public var errorCode: KafkaErrorCode = .none
     public var groupID = ""
+    /// `Empty`, `PreparingRebalance`, `CompletingRebalance`, `Stable` or `Dead`.
     public var groupState = ""
+    /// `consumer` for consumer groups.
     public var protocolType = ""
+    /// The assignment strategy that was agreed on; empty while none is.
     public var protocolData = ""
+    /// Empty where the group has none, or is not known.
     public var members: [DescribedGroupMember] = []
-    /// From version 3 on.
+    /// A bit field of Kafka's `AclOperation`; the least number: not asked for. From version 3 on.
     public var authorizedOperations: Int32 = -2147483648
 
     public init() {}
@@ -69,13 +79,18 @@ public struct DescribeGroupsResponse: KafkaResponse {
       try coder.endOfFields()
     }
 
+    /// One member of the group.
     public struct DescribedGroupMember: WireValue, Equatable {
       public var memberID = ""
-      /// From version 4 on.
+      /// The id of a static member, which outlives its restarts (KIP-345); nil: none. From version 4 on.
       public var groupInstanceID: String?
+      /// `client.id`.
       public var clientID = ""
+      /// The address it connected from.
       public var clientHost = ""
+      /// What it subscribed to, in the form of the protocol type.
       public var memberMetadata = Bytes()
+      /// What it was assigned, in the form of the protocol type; empty before that.
       public var memberAssignment = Bytes()
 
       public init() {}

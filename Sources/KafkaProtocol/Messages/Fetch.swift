@@ -8,16 +8,19 @@ import WireFormat
 // id (KIP-516).
 
 /// Asks for record batches from given offsets on, waiting up to `maxWaitMilliseconds` for `minBytes` of them.
+///
+/// Fetch, API key 1, versions 0 to 13. Source: `FetchRequest.json` of Apache Kafka.
 public struct FetchRequest: KafkaRequest, TaggedFields {
   public typealias Response = FetchResponse
   public static var apiKey: APIKey { .fetch }
   public static var versions: ClosedRange<Int16> { 0...13 }
   public static var firstFlexibleVersion: Int16 { 12 }
 
-  /// From version 12 on. Tagged.
+  /// nil: not checked. From version 12 on. Tagged.
   public var clusterID: String?
   /// -1: a consumer.
   public var replicaID: Int32 = -1
+  /// How long the broker may wait for `minBytes`.
   public var maxWaitMilliseconds: Int32 = 0
   /// Bytes to wait for.
   public var minBytes: Int32 = 0
@@ -25,14 +28,14 @@ public struct FetchRequest: KafkaRequest, TaggedFields {
   public var maxBytes: Int32 = Int32.max
   /// 0: read uncommitted, 1: read committed. From version 4 on.
   public var isolationLevel: Int8 = 0
-  /// From version 7 on.
+  /// The incremental session (KIP-227); 0: none. From version 7 on.
   public var sessionID: Int32 = 0
   /// -1: no session, 0: a new one. From version 7 on.
   public var sessionEpoch: Int32 = -1
   public var topics: [FetchTopic] = []
-  /// From version 7 on.
+  /// What the session is to leave out from now on. From version 7 on.
   public var forgottenTopicsData: [ForgottenTopic] = []
-  /// From version 11 on.
+  /// Where the client stands, for a replica near it (KIP-392). From version 11 on.
   public var rackID = ""
 
   public init() {}
@@ -72,6 +75,7 @@ public struct FetchRequest: KafkaRequest, TaggedFields {
     }
   }
 
+  /// A topic to read from.
   public struct FetchTopic: WireValue, Equatable {
     /// Versions 0 to 12.
     public var topic = ""
@@ -89,12 +93,15 @@ public struct FetchRequest: KafkaRequest, TaggedFields {
       try coder.endOfFields()
     }
 
+    /// A partition to read from.
     public struct FetchPartition: WireValue, Equatable {
+      /// The partition's number.
       public var partition: Int32 = 0
-      /// From version 9 on.
+      /// The leader epoch the client knows, for the broker to compare; -1: not known. From version 9 on.
       public var currentLeaderEpoch: Int32 = -1
+      /// The first offset wanted.
       public var fetchOffset: Int64 = 0
-      /// From version 12 on.
+      /// The epoch of the last record the client has; -1: not known. From version 12 on.
       public var lastFetchedEpoch: Int32 = -1
       /// From version 5 on.
       public var logStartOffset: Int64 = -1
@@ -116,6 +123,7 @@ public struct FetchRequest: KafkaRequest, TaggedFields {
     }
   }
 
+  /// Partitions to leave out of the session from now on.
   public struct ForgottenTopic: WireValue, Equatable {
     /// Versions 7 to 12.
     public var topic = ""
@@ -136,6 +144,8 @@ public struct FetchRequest: KafkaRequest, TaggedFields {
 }
 
 /// Record batches as they stand in the log; the last one of a partition may be cut off.
+///
+/// Fetch, API key 1, versions 0 to 13. Source: `FetchResponse.json` of Apache Kafka.
 public struct FetchResponse: KafkaResponse {
   public static var apiKey: APIKey { .fetch }
   public static var versions: ClosedRange<Int16> { 0...13 }
@@ -145,7 +155,7 @@ public struct FetchResponse: KafkaResponse {
   public var throttleTimeMilliseconds: Int32 = 0
   /// From version 7 on.
   public var errorCode: KafkaErrorCode = .none
-  /// From version 7 on.
+  /// The incremental session (KIP-227); 0: none. From version 7 on.
   public var sessionID: Int32 = 0
   public var responses: [FetchableTopicResponse] = []
 
@@ -162,6 +172,7 @@ public struct FetchResponse: KafkaResponse {
     try coder.endOfFields()
   }
 
+  /// The answers for one topic.
   public struct FetchableTopicResponse: WireValue, Equatable {
     /// Versions 0 to 12.
     public var topic = ""
@@ -179,11 +190,13 @@ public struct FetchResponse: KafkaResponse {
       try coder.endOfFields()
     }
 
+    /// The answer for one partition.
     public struct PartitionData: WireValue, Equatable, TaggedFields {
       public var partitionIndex: Int32 = 0
       public var errorCode: KafkaErrorCode = .none
+      /// Records at or beyond it are not given to consumers.
       public var highWatermark: Int64 = 0
-      /// From version 4 on.
+      /// Below it no transaction is open. From version 4 on.
       public var lastStableOffset: Int64 = -1
       /// From version 5 on.
       public var logStartOffset: Int64 = -1
@@ -195,8 +208,9 @@ public struct FetchResponse: KafkaResponse {
       public var snapshotID = SnapshotID()
       /// From version 4 on.
       public var abortedTransactions: [AbortedTransaction]?
-      /// From version 11 on.
+      /// The broker to read from instead, near the client (KIP-392); -1: none. From version 11 on.
       public var preferredReadReplica: Int32 = -1
+      /// Whole batches one after the other, the last one perhaps cut off; nil or empty where there is nothing.
       public var records: Bytes?
 
       public init() {}
@@ -236,8 +250,11 @@ public struct FetchResponse: KafkaResponse {
         }
       }
 
+      /// Where the reader's log parts from the leader's (KIP-595).
       public struct EpochEndOffset: WireValue, Equatable {
+        /// The largest epoch behind whose end the logs are known to differ.
         public var epoch: Int32 = -1
+        /// Where that epoch ends in the leader's log.
         public var endOffset: Int64 = -1
 
         public init() {}
@@ -249,6 +266,7 @@ public struct FetchResponse: KafkaResponse {
         }
       }
 
+      /// Who leads now, where the addressed broker does not (KIP-595).
       public struct LeaderIDAndEpoch: WireValue, Equatable {
         /// -1: none.
         public var leaderID: Int32 = -1
@@ -263,8 +281,11 @@ public struct FetchResponse: KafkaResponse {
         }
       }
 
+      /// The snapshot to read first, where the log no longer reaches back to the offset (KIP-630).
       public struct SnapshotID: WireValue, Equatable {
+        /// The first offset behind the snapshot.
         public var endOffset: Int64 = -1
+        /// The epoch of the last record in it.
         public var epoch: Int32 = -1
 
         public init() {}
@@ -276,8 +297,11 @@ public struct FetchResponse: KafkaResponse {
         }
       }
 
+      /// A transaction that was aborted: records of the producer from the offset on, up to its marker, are to be left
+      /// out.
       public struct AbortedTransaction: WireValue, Equatable {
         public var producerID: Int64 = 0
+        /// The transaction's first record in this partition.
         public var firstOffset: Int64 = 0
 
         public init() {}

@@ -7,6 +7,8 @@ import WireFormat
 // TRANSACTION_ABORTABLE.
 
 /// Asks which broker coordinates a group (keyType 0) or a transactional id (keyType 1).
+///
+/// FindCoordinator, API key 10, versions 0 to 5. Source: `FindCoordinatorRequest.json` of Apache Kafka.
 public struct FindCoordinatorRequest: KafkaRequest {
   public typealias Response = FindCoordinatorResponse
   public static var apiKey: APIKey { .findCoordinator }
@@ -15,9 +17,9 @@ public struct FindCoordinatorRequest: KafkaRequest {
 
   /// Versions 0 to 3.
   public var key = ""
-  /// From version 1 on.
+  /// 0: a group, 1: a transactional id. From version 1 on.
   public var keyType: Int8 = 0
-  /// From version 4 on.
+  /// Group or transactional ids. From version 4 on.
   public var coordinatorKeys: [String] = []
 
   public init() {}
@@ -32,6 +34,8 @@ public struct FindCoordinatorRequest: KafkaRequest {
 }
 
 /// The coordinators.
+///
+/// FindCoordinator, API key 10, versions 0 to 5. Source: `FindCoordinatorResponse.json` of Apache Kafka.
 public struct FindCoordinatorResponse: KafkaResponse {
   public static var apiKey: APIKey { .findCoordinator }
   public static var versions: ClosedRange<Int16> { 0...5 }
@@ -68,8 +72,11 @@ public struct FindCoordinatorResponse: KafkaResponse {
     try coder.endOfFields()
   }
 
+  /// The coordinator of one of the keys asked for.
   public struct Coordinator: WireValue, Equatable {
+    /// The group or transactional id.
     public var key = ""
+    /// The broker's number; -1 where there is an error.
     public var nodeID: Int32 = 0
     public var host = ""
     public var port: Int32 = 0

@@ -6,6 +6,8 @@ import WireFormat
 // Version 3 adds static members (KIP-345).
 
 /// Says that a member lives.
+///
+/// Heartbeat, API key 12, versions 0 to 4. Source: `HeartbeatRequest.json` of Apache Kafka.
 public struct HeartbeatRequest: KafkaRequest {
   public typealias Response = HeartbeatResponse
   public static var apiKey: APIKey { .heartbeat }
@@ -13,9 +15,10 @@ public struct HeartbeatRequest: KafkaRequest {
   public static var firstFlexibleVersion: Int16 { 4 }
 
   public var groupID = ""
+  /// The generation the member takes itself to be in.
   public var generationID: Int32 = 0
   public var memberID = ""
-  /// From version 3 on.
+  /// The id of a static member, which outlives its restarts (KIP-345); nil: none. From version 3 on.
   public var groupInstanceID: String?
 
   public init() {}
@@ -31,6 +34,8 @@ public struct HeartbeatRequest: KafkaRequest {
 }
 
 /// Whether the member's generation still stands.
+///
+/// Heartbeat, API key 12, versions 0 to 4. Source: `HeartbeatResponse.json` of Apache Kafka.
 public struct HeartbeatResponse: KafkaResponse {
   public static var apiKey: APIKey { .heartbeat }
   public static var versions: ClosedRange<Int16> { 0...4 }

@@ -7,6 +7,8 @@ import WireFormat
 // TRANSACTION_ABORTABLE (KIP-890).
 
 /// Asks for a producer id and epoch, for an idempotent or a transactional producer.
+///
+/// InitProducerId, API key 22, versions 0 to 5. Source: `InitProducerIdRequest.json` of Apache Kafka.
 public struct InitProducerIDRequest: KafkaRequest {
   public typealias Response = InitProducerIDResponse
   public static var apiKey: APIKey { .initProducerID }
@@ -15,6 +17,7 @@ public struct InitProducerIDRequest: KafkaRequest {
 
   /// nil: not transactional.
   public var transactionalID: String?
+  /// How long a transaction may stay open before the coordinator aborts it; without meaning where not transactional.
   public var transactionTimeoutMilliseconds: Int32 = 0
   /// From version 3 on.
   public var producerID: Int64 = -1
@@ -36,6 +39,8 @@ public struct InitProducerIDRequest: KafkaRequest {
 }
 
 /// The producer id and epoch to put into record batches.
+///
+/// InitProducerId, API key 22, versions 0 to 5. Source: `InitProducerIdResponse.json` of Apache Kafka.
 public struct InitProducerIDResponse: KafkaResponse {
   public static var apiKey: APIKey { .initProducerID }
   public static var versions: ClosedRange<Int16> { 0...5 }
@@ -44,6 +49,7 @@ public struct InitProducerIDResponse: KafkaResponse {
   public var throttleTimeMilliseconds: Int32 = 0
   public var errorCode: KafkaErrorCode = .none
   public var producerID: Int64 = -1
+  /// To put beside the id; a higher one fences off earlier incarnations.
   public var producerEpoch: Int16 = 0
 
   public init() {}

@@ -7,6 +7,8 @@ import WireFormat
 // (KIP-345), 7 the protocol type in the answer, 8 a reason (KIP-800), 9 skipAssignment (KIP-814).
 
 /// Joins a group, or stays in it through a rebalance.
+///
+/// JoinGroup, API key 11, versions 0 to 9. Source: `JoinGroupRequest.json` of Apache Kafka.
 public struct JoinGroupRequest: KafkaRequest {
   public typealias Response = JoinGroupResponse
   public static var apiKey: APIKey { .joinGroup }
@@ -14,13 +16,17 @@ public struct JoinGroupRequest: KafkaRequest {
   public static var firstFlexibleVersion: Int16 { 6 }
 
   public var groupID = ""
+  /// Without a heartbeat for this long the member counts as gone.
   public var sessionTimeoutMilliseconds: Int32 = 0
-  /// From version 1 on.
+  /// How long members have to join again when the group rebalances. From version 1 on.
   public var rebalanceTimeoutMilliseconds: Int32 = -1
+  /// Empty: a new member, which is given an id.
   public var memberID = ""
-  /// From version 5 on.
+  /// The id of a static member, which outlives its restarts (KIP-345); nil: none. From version 5 on.
   public var groupInstanceID: String?
+  /// `consumer` for consumer groups; all members have the same.
   public var protocolType = ""
+  /// What the member can do, the most wanted first; the coordinator picks one that all members have.
   public var protocols: [JoinGroupRequestProtocol] = []
   /// From version 8 on.
   public var reason: String?
@@ -40,8 +46,10 @@ public struct JoinGroupRequest: KafkaRequest {
     try coder.endOfFields()
   }
 
+  /// An assignment strategy that the member knows, with what it says about itself under it.
   public struct JoinGroupRequestProtocol: WireValue, Equatable {
     public var name = ""
+    /// For consumers: version, subscribed topics and user data.
     public var metadata = Bytes()
 
     public init() {}
@@ -55,6 +63,8 @@ public struct JoinGroupRequest: KafkaRequest {
 }
 
 /// The generation and who leads it; the leader also gets all members' metadata.
+///
+/// JoinGroup, API key 11, versions 0 to 9. Source: `JoinGroupResponse.json` of Apache Kafka.
 public struct JoinGroupResponse: KafkaResponse {
   public static var apiKey: APIKey { .joinGroup }
   public static var versions: ClosedRange<Int16> { 0...9 }
@@ -63,14 +73,19 @@ public struct JoinGroupResponse: KafkaResponse {
   /// From version 2 on.
   public var throttleTimeMilliseconds: Int32 = 0
   public var errorCode: KafkaErrorCode = .none
+  /// Counts rebalances; -1 where there is an error.
   public var generationID: Int32 = -1
   /// From version 7 on.
   public var protocolType: String?
+  /// The strategy that was picked.
   public var protocolName: String?
+  /// The leader's member id: that member assigns for all.
   public var leader = ""
-  /// From version 9 on.
+  /// The leader need not assign: the old assignment holds (KIP-814). From version 9 on.
   public var skipAssignment = false
+  /// The member's own id, new or as sent.
   public var memberID = ""
+  /// All members, for the leader; empty for the others.
   public var members: [JoinGroupResponseMember] = []
 
   public init() {}
@@ -89,10 +104,12 @@ public struct JoinGroupResponse: KafkaResponse {
     try coder.endOfFields()
   }
 
+  /// A member as the leader sees it.
   public struct JoinGroupResponseMember: WireValue, Equatable {
     public var memberID = ""
-    /// From version 5 on.
+    /// The id of a static member, which outlives its restarts (KIP-345); nil: none. From version 5 on.
     public var groupInstanceID: String?
+    /// What the member said about itself under the strategy picked.
     public var metadata = Bytes()
 
     public init() {}

@@ -6,6 +6,8 @@ import WireFormat
 // Version 3 removes several members at once (KIP-345), 5 adds a reason (KIP-800).
 
 /// Leaves a group: one member (to version 2) or several (from 3 on).
+///
+/// LeaveGroup, API key 13, versions 0 to 5. Source: `LeaveGroupRequest.json` of Apache Kafka.
 public struct LeaveGroupRequest: KafkaRequest {
   public typealias Response = LeaveGroupResponse
   public static var apiKey: APIKey { .leaveGroup }
@@ -28,8 +30,10 @@ public struct LeaveGroupRequest: KafkaRequest {
     try coder.endOfFields()
   }
 
+  /// A member that leaves: by member id, or by instance id where that is empty.
   public struct MemberIdentity: WireValue, Equatable {
     public var memberID = ""
+    /// The id of a static member (KIP-345); nil: none.
     public var groupInstanceID: String?
     /// From version 5 on.
     public var reason: String?
@@ -47,6 +51,8 @@ public struct LeaveGroupRequest: KafkaRequest {
 }
 
 /// The outcome for each member.
+///
+/// LeaveGroup, API key 13, versions 0 to 5. Source: `LeaveGroupResponse.json` of Apache Kafka.
 public struct LeaveGroupResponse: KafkaResponse {
   public static var apiKey: APIKey { .leaveGroup }
   public static var versions: ClosedRange<Int16> { 0...5 }
@@ -68,6 +74,7 @@ public struct LeaveGroupResponse: KafkaResponse {
     try coder.endOfFields()
   }
 
+  /// What became of one member.
   public struct MemberResponse: WireValue, Equatable {
     public var memberID = ""
     public var groupInstanceID: String?

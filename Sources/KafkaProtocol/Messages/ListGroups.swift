@@ -6,6 +6,8 @@ import WireFormat
 // Version 4 filters by state (KIP-518).
 
 /// Asks for the groups that the addressed broker coordinates.
+///
+/// ListGroups, API key 16, versions 0 to 4. Source: `ListGroupsRequest.json` of Apache Kafka.
 public struct ListGroupsRequest: KafkaRequest {
   public typealias Response = ListGroupsResponse
   public static var apiKey: APIKey { .listGroups }
@@ -25,6 +27,8 @@ public struct ListGroupsRequest: KafkaRequest {
 }
 
 /// Groups by name.
+///
+/// ListGroups, API key 16, versions 0 to 4. Source: `ListGroupsResponse.json` of Apache Kafka.
 public struct ListGroupsResponse: KafkaResponse {
   public static var apiKey: APIKey { .listGroups }
   public static var versions: ClosedRange<Int16> { 0...4 }
@@ -45,8 +49,10 @@ public struct ListGroupsResponse: KafkaResponse {
     try coder.endOfFields()
   }
 
+  /// One group.
   public struct ListedGroup: WireValue, Equatable {
     public var groupID = ""
+    /// `consumer` for consumer groups; empty where only offsets are kept.
     public var protocolType = ""
     /// From version 4 on.
     public var groupState = ""

@@ -7,6 +7,8 @@ import WireFormat
 // 4 leader epochs (KIP-320), 7 the offset of the highest timestamp, 8 the earliest local one (KIP-405).
 
 /// Asks for the first offset whose record is at least as young as a timestamp, or for an end of the log.
+///
+/// ListOffsets, API key 2, versions 0 to 8. Source: `ListOffsetsRequest.json` of Apache Kafka.
 public struct ListOffsetsRequest: KafkaRequest {
   public typealias Response = ListOffsetsResponse
   public static var apiKey: APIKey { .listOffsets }
@@ -29,6 +31,7 @@ public struct ListOffsetsRequest: KafkaRequest {
     try coder.endOfFields()
   }
 
+  /// A topic whose offsets are asked for.
   public struct ListOffsetsTopic: WireValue, Equatable {
     public var name = ""
     public var partitions: [ListOffsetsPartition] = []
@@ -41,13 +44,14 @@ public struct ListOffsetsRequest: KafkaRequest {
       try coder.endOfFields()
     }
 
+    /// A partition and what is asked of it.
     public struct ListOffsetsPartition: WireValue, Equatable {
       public var partitionIndex: Int32 = 0
-      /// From version 4 on.
+      /// The leader epoch the client knows, for the broker to compare; -1: not known. From version 4 on.
       public var currentLeaderEpoch: Int32 = -1
       /// Milliseconds; -1: the end of the log, -2: its start, -3: the record with the highest timestamp.
       public var timestamp: Int64 = 0
-      /// Version 0.
+      /// How many offsets are wanted. Version 0.
       public var maxNumOffsets: Int32 = 1
 
       public init() {}
@@ -65,6 +69,8 @@ public struct ListOffsetsRequest: KafkaRequest {
 }
 
 /// One offset for each partition asked for.
+///
+/// ListOffsets, API key 2, versions 0 to 8. Source: `ListOffsetsResponse.json` of Apache Kafka.
 public struct ListOffsetsResponse: KafkaResponse {
   public static var apiKey: APIKey { .listOffsets }
   public static var versions: ClosedRange<Int16> { 0...8 }
@@ -83,6 +89,7 @@ public struct ListOffsetsResponse: KafkaResponse {
     try coder.endOfFields()
   }
 
+  /// The answers for one topic.
   public struct ListOffsetsTopicResponse: WireValue, Equatable {
     public var name = ""
     public var partitions: [ListOffsetsPartitionResponse] = []
@@ -95,10 +102,11 @@ public struct ListOffsetsResponse: KafkaResponse {
       try coder.endOfFields()
     }
 
+    /// The answer for one partition.
     public struct ListOffsetsPartitionResponse: WireValue, Equatable {
       public var partitionIndex: Int32 = 0
       public var errorCode: KafkaErrorCode = .none
-      /// Version 0.
+      /// The offsets found, the highest first. Version 0.
       public var oldStyleOffsets: [Int64] = []
       /// From version 1 on.
       public var timestamp: Int64 = -1

@@ -7,6 +7,8 @@ import WireFormat
 // topic ids (KIP-516), 12 lookup by id alone (then the name is null).
 
 /// Asks for the brokers and for topics with their leaders: some, or all of them.
+///
+/// Metadata, API key 3, versions 0 to 12. Source: `MetadataRequest.json` of Apache Kafka.
 public struct MetadataRequest: KafkaRequest {
   public typealias Response = MetadataResponse
   public static var apiKey: APIKey { .metadata }
@@ -33,9 +35,11 @@ public struct MetadataRequest: KafkaRequest {
     try coder.endOfFields()
   }
 
+  /// A topic asked for, by its name or its id.
   public struct MetadataRequestTopic: WireValue, Equatable {
     /// From version 10 on.
     public var topicID = UUID128.zero
+    /// nil: by id (from version 12 on).
     public var name: String?
 
     public init() {}
@@ -50,6 +54,8 @@ public struct MetadataRequest: KafkaRequest {
 }
 
 /// The cluster as the addressed broker knows it.
+///
+/// Metadata, API key 3, versions 0 to 12. Source: `MetadataResponse.json` of Apache Kafka.
 public struct MetadataResponse: KafkaResponse {
   public static var apiKey: APIKey { .metadata }
   public static var versions: ClosedRange<Int16> { 0...12 }
@@ -63,7 +69,7 @@ public struct MetadataResponse: KafkaResponse {
   /// -1: none known. From version 1 on.
   public var controllerID: Int32 = -1
   public var topics: [MetadataResponseTopic] = []
-  /// Versions 8 to 10.
+  /// A bit field of Kafka's `AclOperation`; the least number: not asked for. Versions 8 to 10.
   public var clusterAuthorizedOperations: Int32 = -2147483648
 
   public init() {}
@@ -79,8 +85,10 @@ public struct MetadataResponse: KafkaResponse {
     try coder.endOfFields()
   }
 
+  /// A broker and where clients reach it.
   public struct MetadataResponseBroker: WireValue, Equatable {
     public var nodeID: Int32 = 0
+    /// The host it advertises.
     public var host = ""
     public var port: Int32 = 0
     /// From version 1 on.
@@ -98,15 +106,17 @@ public struct MetadataResponse: KafkaResponse {
     }
   }
 
+  /// A topic as the broker knows it.
   public struct MetadataResponseTopic: WireValue, Equatable {
     public var errorCode: KafkaErrorCode = .none
+    /// nil where it was asked for by an id that is not known.
     public var name: String?
     /// From version 10 on.
     public var topicID = UUID128.zero
     /// From version 1 on.
     public var isInternal = false
     public var partitions: [MetadataResponsePartition] = []
-    /// From version 8 on.
+    /// A bit field of Kafka's `AclOperation`; the least number: not asked for. From version 8 on.
     public var topicAuthorizedOperations: Int32 = -2147483648
 
     public init() {}
@@ -122,6 +132,7 @@ public struct MetadataResponse: KafkaResponse {
       try coder.endOfFields()
     }
 
+    /// A partition and who has it.
     public struct MetadataResponsePartition: WireValue, Equatable {
       public var errorCode: KafkaErrorCode = .none
       public var partitionIndex: Int32 = 0
@@ -129,7 +140,9 @@ public struct MetadataResponse: KafkaResponse {
       public var leaderID: Int32 = 0
       /// From version 7 on.
       public var leaderEpoch: Int32 = -1
+      /// Brokers that have a copy, the preferred leader first.
       public var replicaNodes: [Int32] = []
+      /// Those of them that keep up with the leader.
       public var isrNodes: [Int32] = []
       /// From version 5 on.
       public var offlineReplicas: [Int32] = []

@@ -7,6 +7,8 @@ import WireFormat
 // 9 is the first that members of the new group protocol may use (KIP-848).
 
 /// Commits offsets for a group; with generation -1 and no member for a group that has none.
+///
+/// OffsetCommit, API key 8, versions 0 to 9. Source: `OffsetCommitRequest.json` of Apache Kafka.
 public struct OffsetCommitRequest: KafkaRequest {
   public typealias Response = OffsetCommitResponse
   public static var apiKey: APIKey { .offsetCommit }
@@ -14,13 +16,13 @@ public struct OffsetCommitRequest: KafkaRequest {
   public static var firstFlexibleVersion: Int16 { 8 }
 
   public var groupID = ""
-  /// From version 1 on.
+  /// The generation the member is in; -1: committed without a group membership. From version 1 on.
   public var generationIDOrMemberEpoch: Int32 = -1
   /// From version 1 on.
   public var memberID = ""
-  /// From version 7 on.
+  /// The id of a static member, which outlives its restarts (KIP-345); nil: none. From version 7 on.
   public var groupInstanceID: String?
-  /// Versions 2 to 4.
+  /// How long the offset is kept; -1: as the broker is set up. Versions 2 to 4.
   public var retentionTimeMilliseconds: Int64 = -1
   public var topics: [OffsetCommitRequestTopic] = []
 
@@ -39,6 +41,7 @@ public struct OffsetCommitRequest: KafkaRequest {
     try coder.endOfFields()
   }
 
+  /// A topic to commit for.
   public struct OffsetCommitRequestTopic: WireValue, Equatable {
     public var name = ""
     public var partitions: [OffsetCommitRequestPartition] = []
@@ -51,13 +54,16 @@ public struct OffsetCommitRequest: KafkaRequest {
       try coder.endOfFields()
     }
 
+    /// A partition and the offset to commit.
     public struct OffsetCommitRequestPartition: WireValue, Equatable {
       public var partitionIndex: Int32 = 0
+      /// The next offset to read, not the last one read.
       public var committedOffset: Int64 = 0
       /// From version 6 on.
       public var committedLeaderEpoch: Int32 = -1
-      /// Version 1.
+      /// -1: the time of arrival. Version 1.
       public var commitTimestamp: Int64 = -1
+      /// Free text, kept with the offset.
       public var committedMetadata: String?
 
       public init() {}
@@ -76,6 +82,8 @@ public struct OffsetCommitRequest: KafkaRequest {
 }
 
 /// The outcome of a commit for each partition.
+///
+/// OffsetCommit, API key 8, versions 0 to 9. Source: `OffsetCommitResponse.json` of Apache Kafka.
 public struct OffsetCommitResponse: KafkaResponse {
   public static var apiKey: APIKey { .offsetCommit }
   public static var versions: ClosedRange<Int16> { 0...9 }
@@ -94,6 +102,7 @@ public struct OffsetCommitResponse: KafkaResponse {
     try coder.endOfFields()
   }
 
+  /// The outcome for one topic.
   public struct OffsetCommitResponseTopic: WireValue, Equatable {
     public var name = ""
     public var partitions: [OffsetCommitResponsePartition] = []
@@ -106,6 +115,7 @@ public struct OffsetCommitResponse: KafkaResponse {
       try coder.endOfFields()
     }
 
+    /// The outcome for one partition.
     public struct OffsetCommitResponsePartition: WireValue, Equatable {
       public var partitionIndex: Int32 = 0
       public var errorCode: KafkaErrorCode = .none

@@ -7,6 +7,8 @@ import WireFormat
 // for several groups at once, 9 adds members of the new group protocol (KIP-848).
 
 /// Asks for the committed offsets of one group (to version 7) or of several (from 8 on).
+///
+/// OffsetFetch, API key 9, versions 0 to 9. Source: `OffsetFetchRequest.json` of Apache Kafka.
 public struct OffsetFetchRequest: KafkaRequest {
   public typealias Response = OffsetFetchResponse
   public static var apiKey: APIKey { .offsetFetch }
@@ -35,6 +37,7 @@ public struct OffsetFetchRequest: KafkaRequest {
     try coder.endOfFields()
   }
 
+  /// A topic asked for (versions 0 to 7).
   public struct OffsetFetchRequestTopic: WireValue, Equatable {
     public var name = ""
     public var partitionIndexes: [Int32] = []
@@ -48,6 +51,7 @@ public struct OffsetFetchRequest: KafkaRequest {
     }
   }
 
+  /// A group asked for (from version 8 on).
   public struct OffsetFetchRequestGroup: WireValue, Equatable {
     public var groupID = ""
     /// From version 9 on.
@@ -70,6 +74,7 @@ public struct OffsetFetchRequest: KafkaRequest {
       try coder.endOfFields()
     }
 
+    /// A topic asked for, of one group.
     public struct OffsetFetchRequestTopics: WireValue, Equatable {
       public var name = ""
       public var partitionIndexes: [Int32] = []
@@ -86,6 +91,8 @@ public struct OffsetFetchRequest: KafkaRequest {
 }
 
 /// Committed offsets; -1 where a partition has none.
+///
+/// OffsetFetch, API key 9, versions 0 to 9. Source: `OffsetFetchResponse.json` of Apache Kafka.
 public struct OffsetFetchResponse: KafkaResponse {
   public static var apiKey: APIKey { .offsetFetch }
   public static var versions: ClosedRange<Int16> { 0...9 }
@@ -111,6 +118,7 @@ public struct OffsetFetchResponse: KafkaResponse {
     try coder.endOfFields()
   }
 
+  /// The offsets of one topic (versions 0 to 7).
   public struct OffsetFetchResponseTopic: WireValue, Equatable {
     public var name = ""
     public var partitions: [OffsetFetchResponsePartition] = []
@@ -123,11 +131,14 @@ public struct OffsetFetchResponse: KafkaResponse {
       try coder.endOfFields()
     }
 
+    /// The offset of one partition (versions 0 to 7).
     public struct OffsetFetchResponsePartition: WireValue, Equatable {
       public var partitionIndex: Int32 = 0
+      /// The next offset to read; -1: none was committed.
       public var committedOffset: Int64 = 0
       /// From version 5 on.
       public var committedLeaderEpoch: Int32 = -1
+      /// Free text of whoever committed.
       public var metadata: String?
       public var errorCode: KafkaErrorCode = .none
 
@@ -145,9 +156,11 @@ public struct OffsetFetchResponse: KafkaResponse {
     }
   }
 
+  /// The offsets of one group (from version 8 on).
   public struct OffsetFetchResponseGroup: WireValue, Equatable {
     public var groupID = ""
     public var topics: [OffsetFetchResponseTopics] = []
+    /// Concerns the whole group.
     public var errorCode: KafkaErrorCode = .none
 
     public init() {}
@@ -159,6 +172,7 @@ public struct OffsetFetchResponse: KafkaResponse {
       try coder.endOfFields()
     }
 
+    /// The offsets of one topic.
     public struct OffsetFetchResponseTopics: WireValue, Equatable {
       public var name = ""
       public var partitions: [OffsetFetchResponsePartitions] = []
@@ -171,10 +185,14 @@ public struct OffsetFetchResponse: KafkaResponse {
         try coder.endOfFields()
       }
 
+      /// The offset of one partition.
       public struct OffsetFetchResponsePartitions: WireValue, Equatable {
         public var partitionIndex: Int32 = 0
+        /// The next offset to read; -1: none was committed.
         public var committedOffset: Int64 = 0
+        /// That of the record before; -1: not known.
         public var committedLeaderEpoch: Int32 = -1
+        /// Free text of whoever committed.
         public var metadata: String?
         public var errorCode: KafkaErrorCode = .none
 

@@ -9,6 +9,8 @@ import WireFormat
 // transactional produce as an implicit AddPartitionsToTxn, which is why the range ends here.
 
 /// Record batches for partitions that the addressed broker leads.
+///
+/// Produce, API key 0, versions 0 to 11. Source: `ProduceRequest.json` of Apache Kafka.
 public struct ProduceRequest: KafkaRequest {
   public typealias Response = ProduceResponse
   public static var apiKey: APIKey { .produce }
@@ -19,6 +21,7 @@ public struct ProduceRequest: KafkaRequest {
   public var transactionalID: String?
   /// 0: no answer; 1: the leader has it; -1: all in-sync replicas have it.
   public var acks: Int16 = 0
+  /// How long the leader may wait for the other replicas, with acks -1.
   public var timeoutMilliseconds: Int32 = 0
   public var topicData: [TopicProduceData] = []
 
@@ -33,6 +36,7 @@ public struct ProduceRequest: KafkaRequest {
     try coder.endOfFields()
   }
 
+  /// The batches for one topic.
   public struct TopicProduceData: WireValue, Equatable {
     public var name = ""
     public var partitionData: [PartitionProduceData] = []
@@ -45,8 +49,10 @@ public struct ProduceRequest: KafkaRequest {
       try coder.endOfFields()
     }
 
+    /// The batches for one partition.
     public struct PartitionProduceData: WireValue, Equatable {
       public var index: Int32 = 0
+      /// One record batch; versions 0 to 2 carry message sets of older formats.
       public var records: Bytes?
 
       public init() {}
@@ -61,6 +67,8 @@ public struct ProduceRequest: KafkaRequest {
 }
 
 /// What became of each partition's batches. With `acks` 0 a broker sends none.
+///
+/// Produce, API key 0, versions 0 to 11. Source: `ProduceResponse.json` of Apache Kafka.
 public struct ProduceResponse: KafkaResponse, TaggedFields {
   public static var apiKey: APIKey { .produce }
   public static var versions: ClosedRange<Int16> { 0...11 }
@@ -99,6 +107,7 @@ public struct ProduceResponse: KafkaResponse, TaggedFields {
     }
   }
 
+  /// The outcome for one topic.
   public struct TopicProduceResponse: WireValue, Equatable {
     public var name = ""
     public var partitionResponses: [PartitionProduceResponse] = []
@@ -111,9 +120,11 @@ public struct ProduceResponse: KafkaResponse, TaggedFields {
       try coder.endOfFields()
     }
 
+    /// The outcome for one partition.
     public struct PartitionProduceResponse: WireValue, Equatable, TaggedFields {
       public var index: Int32 = 0
       public var errorCode: KafkaErrorCode = .none
+      /// The offset that the batch's first record was given; -1 where there is an error.
       public var baseOffset: Int64 = 0
       /// From version 2 on.
       public var logAppendTimeMilliseconds: Int64 = -1
@@ -160,8 +171,11 @@ public struct ProduceResponse: KafkaResponse, TaggedFields {
         }
       }
 
+      /// A record that was refused, and the whole batch with it (KIP-467).
       public struct BatchIndexAndErrorMessage: WireValue, Equatable {
+        /// The record's place in its batch, from 0.
         public var batchIndex: Int32 = 0
+        /// nil: the message for the whole partition holds.
         public var batchIndexErrorMessage: String?
 
         public init() {}
@@ -173,6 +187,7 @@ public struct ProduceResponse: KafkaResponse, TaggedFields {
         }
       }
 
+      /// Who leads now, where the addressed broker does not (KIP-951).
       public struct LeaderIDAndEpoch: WireValue, Equatable {
         /// -1: none.
         public var leaderID: Int32 = -1
@@ -189,6 +204,7 @@ public struct ProduceResponse: KafkaResponse, TaggedFields {
     }
   }
 
+  /// Where the new leaders are reached (KIP-951).
   public struct NodeEndpoint: WireValue, Equatable {
     public var nodeID: Int32 = 0
     public var host = ""

@@ -6,6 +6,8 @@ import WireFormat
 // Version 3 adds static members (KIP-345), 5 names the protocol (KIP-559).
 
 /// Asks for the member's assignment; the leader's carries everybody's.
+///
+/// SyncGroup, API key 14, versions 0 to 5. Source: `SyncGroupRequest.json` of Apache Kafka.
 public struct SyncGroupRequest: KafkaRequest {
   public typealias Response = SyncGroupResponse
   public static var apiKey: APIKey { .syncGroup }
@@ -13,14 +15,16 @@ public struct SyncGroupRequest: KafkaRequest {
   public static var firstFlexibleVersion: Int16 { 4 }
 
   public var groupID = ""
+  /// From the answer to JoinGroup.
   public var generationID: Int32 = 0
   public var memberID = ""
-  /// From version 3 on.
+  /// The id of a static member, which outlives its restarts (KIP-345); nil: none. From version 3 on.
   public var groupInstanceID: String?
   /// From version 5 on.
   public var protocolType: String?
   /// From version 5 on.
   public var protocolName: String?
+  /// One per member from the leader, none from the others.
   public var assignments: [SyncGroupRequestAssignment] = []
 
   public init() {}
@@ -39,8 +43,10 @@ public struct SyncGroupRequest: KafkaRequest {
     try coder.endOfFields()
   }
 
+  /// What the leader assigns to one member.
   public struct SyncGroupRequestAssignment: WireValue, Equatable {
     public var memberID = ""
+    /// In the form of the protocol type; the coordinator passes it on unread.
     public var assignment = Bytes()
 
     public init() {}
@@ -54,6 +60,8 @@ public struct SyncGroupRequest: KafkaRequest {
 }
 
 /// The member's assignment.
+///
+/// SyncGroup, API key 14, versions 0 to 5. Source: `SyncGroupResponse.json` of Apache Kafka.
 public struct SyncGroupResponse: KafkaResponse {
   public static var apiKey: APIKey { .syncGroup }
   public static var versions: ClosedRange<Int16> { 0...5 }
@@ -66,6 +74,7 @@ public struct SyncGroupResponse: KafkaResponse {
   public var protocolType: String?
   /// From version 5 on.
   public var protocolName: String?
+  /// As the leader gave it; empty where there is an error.
   public var assignment = Bytes()
 
   public init() {}

@@ -8,8 +8,12 @@ import WireFormat
 /// The key holds a version and the type, the value of an end marker a version and the coordinator's epoch, all
 /// big-endian.
 public struct ControlRecord: Hashable, Sendable {
+  /// What the marker says; on the wire a 16-bit number in the key.
   public enum Kind: Hashable, Sendable {
+    /// The producer's transaction ended without effect: its records in this partition, up to the marker, count as never
+    /// written. On the wire 0.
     case abort
+    /// The producer's transaction took effect. On the wire 1.
     case commit
     /// A type of Kafka's own logs, such as a change of leader; consumers pass over it.
     case other(Int16)
@@ -22,10 +26,12 @@ public struct ControlRecord: Hashable, Sendable {
       }
     }
   }
+  /// What the marker says.
   public var kind: Kind
   /// The epoch of the transaction coordinator; nil where the marker carries none.
   public var coordinatorEpoch: Int32?
 
+  /// - Parameter coordinatorEpoch: the epoch of the transaction coordinator; nil leaves it out.
   public init(_ kind: Kind, coordinatorEpoch: Int32?) {
     self.kind = kind
     self.coordinatorEpoch = coordinatorEpoch

@@ -4,6 +4,7 @@ import WireFormat
 
 /// One record batch as it came off a socket or a disk: its header, read, and all its bytes, records still compressed.
 public struct RecordBatch: Sendable {
+  /// What its first 61 bytes say.
   public let header: RecordBatchHeader
   /// The whole batch, header and all; a slice of the memory it came in.
   public let bytes: Bytes

@@ -29,6 +29,7 @@ public struct RecordBatchBuilder: ~Copyable {
     writer.advance(RecordBatchLayout.records)
   }
 
+  /// Whether no record was added since the start or the last `reset`.
   public var isEmpty: Bool { recordCount == 0 }
 
   /// Bytes of the batch so far, uncompressed.
@@ -167,14 +168,20 @@ public struct RecordBatchBuilder: ~Copyable {
 
 /// What a batch says about all its records.
 public struct RecordBatchSettings: Sendable, Hashable {
+  /// How the records are compressed.
   public var codec: CompressionCodec
   /// As `CompressionCodec.levels`; nil for the codec's default.
   public var level: Int?
   /// -1: not idempotent.
   public var producerID: Int64 = -1
+  /// Tells the producer from its earlier incarnations; -1: not idempotent.
   public var producerEpoch: Int16 = -1
+  /// The producer's number for the batch's first record in this partition, by which brokers know duplicates; -1: not
+  /// idempotent.
   public var baseSequence: Int32 = -1
+  /// Whether the records belong to a transaction of the producer.
   public var isTransactional = false
+  /// Whether the batch holds control records; a broker sets it, producers must not.
   public var isControl = false
   /// Producers leave it at 0; the broker assigns it.
   public var baseOffset: Offset = 0
@@ -187,6 +194,7 @@ public struct RecordBatchSettings: Sendable, Hashable {
   /// The last offset delta where compaction removed the last record; nil for the last record's.
   public var lastOffsetDelta: Int32?
 
+  /// A batch of a producer that is neither idempotent nor transactional.
   public init(codec: CompressionCodec = .none, level: Int? = nil) {
     self.codec = codec
     self.level = level

@@ -4,6 +4,7 @@ import WireFormat
 
 /// Why a record batch could not be read, changed or built.
 public struct RecordBatchError: DiagnosableError, Equatable {
+  /// Why, with what a message needs to say it.
   public enum Code: Sendable, Equatable {
     /// The bytes are not laid out as the format says.
     case malformed(DecodeError)
@@ -26,10 +27,12 @@ public struct RecordBatchError: DiagnosableError, Equatable {
     /// A control record was wanted and the batch holds none.
     case notControl
   }
+  /// Why.
   public var code: Code
   /// The base offset of the batch, where its header could be read.
   public var baseOffset: Offset?
 
+  /// - Parameter baseOffset: the batch's, where its header could be read.
   public init(_ code: Code, baseOffset: Offset?) {
     self.code = code
     self.baseOffset = baseOffset

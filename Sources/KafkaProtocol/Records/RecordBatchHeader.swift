@@ -13,19 +13,29 @@ public enum TimestampType: UInt8, Sendable, Hashable {
 
 /// The 61 bytes before the records of a batch; `RecordBatchLayout` draws them.
 public struct RecordBatchHeader: Hashable, Sendable {
+  /// The offset of the first record; records count from it.
   public var baseOffset: Offset
   /// Bytes after the length field itself.
   public var batchLength: Int32
+  /// The epoch of the leader that appended the batch; -1 before one has.
   public var partitionLeaderEpoch: Int32
+  /// CRC-32C of everything behind this field.
   public var crc: UInt32
+  /// The bits that `RecordBatchLayout` draws.
   public var attributes: UInt16
+  /// The last record's offset less the base offset. Compaction may remove that record; the number stays.
   public var lastOffsetDelta: Int32
+  /// What the records' timestamps are deltas to; a delete horizon where the attributes say so (KIP-534).
   public var baseTimestamp: Timestamp
+  /// The latest of the records' timestamps, or the append time of them all where the log sets it.
   public var maxTimestamp: Timestamp
   /// -1: the producer is not idempotent.
   public var producerID: Int64
+  /// Tells the producer from its earlier incarnations; -1: not idempotent.
   public var producerEpoch: Int16
+  /// The producer's number for the first record in this partition; -1: not idempotent.
   public var baseSequence: Int32
+  /// Records in the batch as its writer counted them; reading them checks it.
   public var recordCount: Int32
 
   /// Reads a header and checks what can be checked without the records: message format, length, offsets and counts.
@@ -98,6 +108,7 @@ public struct RecordBatchHeader: Hashable, Sendable {
     }
   }
 
+  /// Whose time the records carry.
   public var timestampType: TimestampType {
     attributes & RecordBatchLayout.logAppendTimeBit == 0 ? .createTime : .logAppendTime
   }

@@ -6,12 +6,14 @@ import WireFormat
 /// A broker cuts a response where the size limit falls, so the last batch may be partial: the walk then ends, and
 /// `trailingBytes` says how much was left. Neither checksums nor records are looked at.
 public struct RecordBatchSequence: Sendable {
+  /// The bytes being walked; the batches are slices of them.
   public let bytes: Bytes
   /// Where the next batch starts.
   public private(set) var position = 0
   /// Whether `next` has come to the end, be it of the bytes or a partial batch.
   public private(set) var isAtEnd = false
 
+  /// Starts at the first byte, which must be a batch's first.
   public init(_ bytes: Bytes) { self.bytes = bytes }
 
   /// The next whole batch, or nil at the end. Nothing is copied.

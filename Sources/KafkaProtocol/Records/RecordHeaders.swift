@@ -4,8 +4,10 @@ import Groundwork
 public struct RecordHeader: Hashable, Sendable {
   /// UTF-8 text by Kafka's rules, which nothing enforces.
   public var key: Bytes
+  /// nil: null, which is not the same as empty.
   public var value: Bytes?
 
+  /// A header for `RecordBatchBuilder`; nothing is copied.
   public init(_ key: Bytes, _ value: Bytes?) {
     self.key = key
     self.value = value
@@ -37,8 +39,10 @@ public struct RecordHeaders: Sequence, IteratorProtocol, @unchecked Sendable {
     self.count = count
   }
 
+  /// `count`, which is exact.
   public var underestimatedCount: Int { count }
 
+  /// The next header; its bytes are slices that keep the batch's memory alive. O(1), nothing is copied.
   public mutating func next() -> RecordHeader? {
     guard count > 0, let fields = RecordHeaders.fields(&position, end) else { return nil }
     count -= 1

@@ -5,6 +5,7 @@ import WireFormat
 ///
 /// Sendable: the memory is only read, for as long as the arena lives, and the section holds that.
 public struct RecordSection: @unchecked Sendable {
+  /// The header of the batch that the records came in.
   public let header: RecordBatchHeader
   /// The memory the records stand in. Whoever fills chunks with unretained `Bytes` holds it meanwhile.
   public let arena: Arena

@@ -23,6 +23,7 @@ import Groundwork
     self.owner = owner
   }
 
+  /// The record's offset in its partition.
   @inlinable public var offset: Offset { Offset(rawOffset) }
 
   /// The producer's time, or the broker's where the batch says so.

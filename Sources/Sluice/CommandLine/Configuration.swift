@@ -1,4 +1,5 @@
 import Groundwork
+import JobScheduling
 
 /// The settings of a job: what code says stands over flags, flags over the properties file, the file over defaults.
 ///
@@ -6,7 +7,9 @@ import Groundwork
 public struct SluiceConfiguration: Sendable {
   /// Where a setting comes from; a later layer stands over an earlier one.
   public enum Layer: Int, Sendable, CaseIterable, Comparable {
+    /// The properties file; the command line, `--conf` included; the job's own code.
     case file, flags, code
+    /// Whether `b` stands over `a`.
     public static func < (a: Layer, b: Layer) -> Bool { a.rawValue < b.rawValue }
   }
 
@@ -24,6 +27,8 @@ public struct SluiceConfiguration: Sendable {
   /// Sets a value from code, which stands over everything else.
   public mutating func set(_ key: String, _ value: String) { set(key, value, in: .code, origin: "the job's code") }
 
+  /// Sets a value in one layer, in place of an earlier one there; nothing is checked before it is read.
+  /// - Parameter origin: where it comes from, for messages: `--conf`, `job.properties, line 3`.
   public mutating func set(_ key: String, _ value: String, in layer: Layer, origin: String) {
     layers[layer.rawValue][key] = Entry(value: value, origin: origin)
   }
@@ -41,8 +46,22 @@ public struct SluiceConfiguration: Sendable {
     try typed(key, "is not a whole number of 0 or more") { Int($0).flatMap { $0 >= 0 ? $0 : nil } }
   }
 
+  /// A number, which may have a fraction; nil where nothing is said.
+  /// - Throws: `badValue` for another text.
   public func double(_ key: String) throws(ConfigurationError) -> Double? {
     try typed(key, "is not a number") { Double($0) }
+  }
+
+  /// A count of bytes such as `64k`, `512m`, `1g`, by powers of 1,024; a bare number is bytes. Nil where nothing is said.
+  /// - Throws: `badValue` for another text.
+  public func bytes(_ key: String) throws(ConfigurationError) -> Int? {
+    try typed(key, "is not a count of bytes such as 64k, 512m or 1g") { text in
+      let text = text.lowercased()
+      let shift = ["k": 10, "m": 20, "g": 30, "t": 40][text.last ?? " "]
+      guard let count = Int(shift == nil ? text[...] : text.dropLast()), count >= 0 else { return nil }
+      let (bytes, overflow) = count.multipliedReportingOverflow(by: 1 << (shift ?? 0))
+      return overflow ? nil : bytes
+    }
   }
 
   /// `true` or `false`; false where nothing is said.
@@ -76,7 +95,7 @@ public struct SluiceConfiguration: Sendable {
     var lines: [String] = []
     for (key, _) in given {
       let origin = entry(key)?.origin ?? ""
-      if key.hasPrefix("sluice."), ConfigurationKey.byName[key] == nil {
+      if key.hasPrefix("sluice."), ConfigurationKey.byName[key] == nil, SchedulerSettings.poolProperty(key) == nil {
         let nearest = Suggestions.nearest(to: key, among: ConfigurationKey.all.map(\.name))
         lines.append("unknown setting \(key) (from \(origin)); it has no effect\(SluiceConfiguration.meant(nearest))")
       } else if key.hasPrefix("spark.") {
@@ -98,6 +117,7 @@ public struct SluiceConfiguration: Sendable {
       case .number: _ = try double(key.name)
       case .boolean: _ = try bool(key.name)
       case .duration: _ = try duration(key.name)
+      case .bytes: _ = try bytes(key.name)
       case .master: _ = try executorCount(cores: 1)
       }
     }
@@ -126,17 +146,29 @@ public struct SluiceConfiguration: Sendable {
 
 /// What is wrong with a setting or a properties file.
 public struct ConfigurationError: DiagnosableError, Equatable {
+  /// The kinds of error, each with what its text needs.
   public enum Code: Sendable, Equatable {
+    /// A setting's text is not of its kind; `expectation` completes the sentence "the value …", `origin` is where it
+    /// was set.
     case badValue(key: String, value: String, expectation: String, origin: String)
+    /// The properties file is missing or cannot be read; the text says which and why.
     case unreadableFile(String)
+    /// A line of a properties file, counted from 1, is none of the forms.
     case badLine(file: String, line: Int, what: String)
+    /// The environment names no folder where state could go.
     case noStateDirectory
   }
+  /// The kind of error, with its particulars: what callers branch on.
   public var code: Code
+  /// An error of this kind; its text follows from it.
   public init(_ code: Code) { self.code = code }
+  /// The user's, always.
   public var fault: Fault { .user }
+  /// False: the text must be changed first.
   public var isRetriable: Bool { false }
+  /// True: the configuration itself is as before.
   public var leavesUsable: Bool { true }
+  /// Names the setting or the line, what is expected, and where the value comes from.
   public var description: String {
     switch code {
     case .badValue(let key, let value, let expectation, let origin):
@@ -167,5 +199,6 @@ public struct Master: Sendable, Equatable {
     threads = count
   }
 
+  /// The number of executors: the one given, else `cores`, and at least 1.
   public func executorCount(cores: Int) -> Int { threads ?? max(1, cores) }
 }

@@ -1,9 +1,15 @@
 /// A setting the engine knows.
 public struct ConfigurationKey: Sendable {
-  public enum Kind: Sendable { case text, integer, number, boolean, duration, master }
+  /// What a value must be; `master` is what `Master(text:)` reads, `integer` is 0 or more, `duration` longer than
+  /// nothing, `bytes` a count of bytes such as `512m`.
+  public enum Kind: Sendable { case text, integer, number, boolean, duration, bytes, master }
+  /// The key: `sluice.streaming.batchInterval`.
   public var name: String
+  /// What a value must be.
   public var kind: Kind
+  /// What holds where nothing is set, as text; nil where that is left to whoever reads it.
   public var defaultValue: String?
+  /// One line that says what it does.
   public var help: String
 
   init(_ name: String, _ kind: Kind, _ defaultValue: String?, _ help: String) {
@@ -19,13 +25,53 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.master", .master, "local[*]", "executor threads: local[N], or local[*] for one a core"),
     .init("sluice.default.parallelism", .integer, nil, "reduce partitions where an operator names no number"),
     .init("sluice.task.maxFailures", .integer, "4", "attempts of a task before its batch fails"),
+    .init(
+      "sluice.executor.memory", .bytes, "1g",
+      "memory for what datasets keep and shuffles work in; what is more goes to sluice.local.dir"),
+    .init(
+      "sluice.memory.storageFraction", .number, "0.5", "part of it that shuffles leave to persisted datasets"),
+    .init(
+      "sluice.local.dir", .text, nil, "folder for data that does not fit into memory; in the state folder if unset"),
+    .init("sluice.scheduler.mode", .text, "FIFO", "which of several jobs goes first: FIFO, or FAIR by pools"),
+    .init("sluice.scheduler.pool.<name>.weight", .integer, "1", "the pool's share beside the other pools, with FAIR"),
+    .init("sluice.scheduler.pool.<name>.minShare", .integer, "0", "tasks at a time a pool gets before weights count"),
+    .init("sluice.scheduler.pool.<name>.mode", .text, "FIFO", "which of a pool's own jobs goes first: FIFO or FAIR"),
+    .init(
+      "sluice.scheduler.listenerbus.eventqueue.capacity", .integer, "10000",
+      "events that may wait for a queue of listeners before it drops some"),
+    .init("sluice.speculation", .boolean, "false", "run a task a second time where the first attempt takes long"),
+    .init("sluice.speculation.interval", .duration, "100ms", "time between looks for tasks that take long"),
+    .init("sluice.speculation.multiplier", .number, "1.5", "times the median of its stage that is long for a task"),
+    .init(
+      "sluice.speculation.quantile", .number, "0.75", "part of a stage that must be done before a task is run twice"),
+    .init("sluice.speculation.minTaskRuntime", .duration, "100ms", "a task that ran for less is not run twice"),
     .init("sluice.streaming.batchInterval", .duration, "1s", "time between batches"),
     .init("sluice.streaming.checkpoint", .text, nil, "folder for what a restart needs"),
+    .init(
+      "sluice.streaming.checkpoint.sync", .text, "commits",
+      "what survives a power loss: none, commits (decided batches), all (plans of batches under way too)"),
+    .init(
+      "sluice.streaming.onBatchFailure", .text, "stop", "what a failed batch does: stop, retry, or skip (in a ledger)"),
+    .init("sluice.streaming.onBatchFailure.backoff", .duration, "1s", "wait before a failed batch is retried; doubles"),
+    .init(
+      "sluice.streaming.catchUp", .text, "none",
+      "missed batches: none (one batch for all) or all (one each, 1,000 at most)"),
+    .init("sluice.streaming.backpressure.enabled", .boolean, "true", "bound batches by what the job can process"),
+    .init("sluice.streaming.backpressure.initialRate", .number, nil, "records a second of the first batch of all"),
+    .init("sluice.streaming.backpressure.pid.proportional", .number, "1", "weight of the present error"),
+    .init("sluice.streaming.backpressure.pid.integral", .number, "0.2", "weight of the piled up scheduling delay"),
+    .init("sluice.streaming.backpressure.pid.derived", .number, "0", "weight of the error's change"),
+    .init("sluice.streaming.backpressure.pid.minRate", .number, "100", "records a second below which no rate goes"),
     .init("sluice.streaming.availableNow", .boolean, "false", "stop once what the topics held at start is done"),
     .init("sluice.streaming.gracefulStopTimeout", .duration, "30s", "bound of a graceful stop"),
     .init("sluice.kafka.bootstrapServers", .text, nil, "brokers to begin with; the embedded one where none is given"),
     .init("sluice.kafka.maxRatePerPartition", .integer, nil, "most records a second and topic partition"),
     .init("sluice.kafka.startingOffsets", .text, "earliest", "where to begin without committed offsets, or latest"),
+    .init(
+      "sluice.kafka.isolationLevel", .text, "read_committed",
+      "hide records of open and aborted transactions, or read_uncommitted"),
+    .init("sluice.metrics.port", .integer, nil, "serve metrics for Prometheus on this port, at /metrics; 0 for any"),
+    .init("sluice.metrics.address", .text, "127.0.0.1", "the IPv4 address to serve metrics on"),
     .init("sluice.broker.data", .text, nil, "data folder of the embedded broker"),
   ]
 

@@ -1,5 +1,6 @@
 /// The exit codes of `sluice` and of every job.
 public enum ExitCode {
+  /// The command did what it was asked to.
   public static let success: Int32 = 0
   /// Something went wrong while running: a broker away, a disk full, a batch that failed.
   public static let failure: Int32 = 1

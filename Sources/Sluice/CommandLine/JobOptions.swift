@@ -1,5 +1,7 @@
 /// The options every job understands beside its own.
 public enum JobOptions {
+  /// The options; `--conf` and `--properties-file` carry any setting, each of the others stands for the one in its
+  /// `setting`.
   public static let standard: [OptionSpec] = [
     .value(
       "bootstrap-server", "HOST:PORT",

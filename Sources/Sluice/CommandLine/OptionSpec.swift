@@ -11,7 +11,9 @@ public struct OptionSpec: Sendable, Equatable {
   /// What a value must look like; checked when the arguments are read, so that a wrong one is reported before anything
   /// runs.
   public enum Format: Sendable, Equatable {
+    /// Anything.
     case text
+    /// A whole number within the range, both ends included.
     case integer(ClosedRange<Int>)
     /// `500ms`, `2s`, `1m`, longer than nothing; a bare number is milliseconds.
     case duration
@@ -41,17 +43,22 @@ public struct OptionSpec: Sendable, Equatable {
   public var short: Character?
   /// Other spellings that are understood and not shown.
   public var aliases: [String]
+  /// How often it may be given, and whether with a value.
   public var arity: Arity
   /// What `--help` shows for the value: `HOST:PORT`.
   public var placeholder: String
+  /// What it does, in one line for `--help`.
   public var help: String
   /// What holds when the option is not given.
   public var defaultValue: String?
+  /// Whether the command refuses to run without it.
   public var isRequired: Bool
+  /// What its value must look like; of no account for a flag.
   public var format: Format
   /// The setting this option stands for, such as `sluice.master`.
   public var setting: String?
 
+  /// Every part by itself; `flag`, `value` and `repeated` are shorter for the usual ones.
   public init(
     name: String, short: Character? = nil, aliases: [String] = [], arity: Arity, placeholder: String = "VALUE",
     help: String, defaultValue: String? = nil, isRequired: Bool = false, format: Format = .text, setting: String? = nil

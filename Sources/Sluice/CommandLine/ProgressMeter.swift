@@ -4,6 +4,7 @@ import Groundwork
 ///
 /// It only makes text; whoever owns it writes what it returns to standard error and says what time it is.
 public struct ProgressMeter: Sendable {
+  /// What the text is written to, which decides its form and how often it comes.
   public enum Style: Sendable, Equatable {
     /// A terminal of so many columns.
     case bar(columns: Int)

@@ -7,8 +7,11 @@ import SystemInterfaces
 /// continues it; `\t`, `\n`, `\r`, `\f`, `\\`, `\:`, `\=`, `\ ` and `\u` with four hex digits are escapes. Text is
 /// UTF-8. Source: the Java SE API's description of java.util.Properties.load(Reader).
 public enum PropertiesFile {
+  /// One setting of a file.
   public struct Entry: Sendable, Equatable {
+    /// The text before the separator, escapes resolved; never empty.
     public var key: String
+    /// The text after the separator, escapes resolved, without blanks around it; may be empty.
     public var value: String
     /// Counted from 1.
     public var line: Int

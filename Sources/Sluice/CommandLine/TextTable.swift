@@ -1,10 +1,12 @@
 /// A table in aligned columns of plain text.
 public struct TextTable: Sendable {
+  /// Which side of its column a text stands at, its title included.
   public enum Alignment: Sendable { case left, right }
 
   private var columns: [(title: String, alignment: Alignment)]
   private var rows: [[String]] = []
 
+  /// A table without rows; the columns from left to right.
   public init(_ columns: [(title: String, alignment: Alignment)]) { self.columns = columns }
 
   /// Adds a row; missing cells are empty, further ones are dropped.

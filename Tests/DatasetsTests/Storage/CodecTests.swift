@@ -61,7 +61,8 @@ import Testing
     try check([(UInt8(1), 2.5, true), (2, -0.0, false)])
     try check([(1, ("b", Bytes(long)))])
     try check([("k", ([1, 2], ["v"])), ("l", ([], []))])
-    try check([(1, [("a", 2.5), (long, 3)])])
+    let listed: [(Int, [(String, Double)])] = [(1, [("a", 2.5), (long, 3)])]
+    try check(listed)
     try check([(1, (2.5, String?.none)), (2, (3.5, long))])
     try check([("a", ())])
     try check([(Point(x: 1, y: "p"), (Int?.some(3), (false, [Point(x: 2, y: long)])))])
@@ -109,7 +110,7 @@ import Testing
 
   @Test func memoryIsEstimatedWithWhatElementsReferTo() {
     func estimate<Element>(_ elements: [Element]) -> Int {
-      elements.withUnsafeBufferPointer { ElementSize.estimate($0) }
+      elements.withUnsafeBufferPointer { ElementSize.estimate($0, ExecutorLocals()) }
     }
     let long = String(repeating: "x", count: 1000)
     #expect(estimate([(Int, Double)](repeating: (1, 2), count: 100)) == 1600)

@@ -27,7 +27,10 @@ import Testing
     }
     let small = SluiceContext(runner: PlainRunner(), defaultParallelism: 3, blocks: blocks)
     let got = try run(small, &random)
-    #expect(got == wanted, "\(label), seed \(seed)")
+    #expect(got.count == wanted.count, "\(label), seed \(seed)")
+    if let (a, b) = zip(got, wanted).first(where: { $0 != $1 }) {
+      Issue.record("\(label), seed \(seed): \(a) instead of \(b)")
+    }
     #expect(warnings.withLock { $0 } == [], "\(label), seed \(seed)")
     if expectsSpill { #expect(space.made > 0, "\(label), seed \(seed): nothing was spilled") }
     #expect(space.live == 0, "\(label), seed \(seed): \(space.live) files are left")
@@ -64,9 +67,8 @@ import Testing
     try compare(seed: seed, "aggregateByKey") { context, random in
       let data = context.parallelize(pairs(&random), partitionCount: 4)
       return asBag(
-        try data.aggregateByKey(
-          (0, 0.5), { ($0.0 + $1, $0.1 + 1) }, { ($0.0 + $1.0, $0.1 + $1.1) }
-        ).collect())
+        try data.aggregateByKey((0, 0.0), add: { ($0.0 + $1, $0.1 + 0.5) }, merge: { ($0.0 + $1.0, $0.1 + $1.1) })
+          .collect())
     }
     try compare(seed: seed, "distinct") { context, random in
       asBag(try context.parallelize(pairs(&random).map(\.0), partitionCount: 4).distinct().collect())
@@ -111,7 +113,7 @@ import Testing
     try compare(seed: seed, "repartition") { context, random in
       try context.parallelize(pairs(&random), partitionCount: 4).repartition(5).collect().map { "\($0)" }
     }
-    try compare(seed: seed, "repartition of nothing but its count") { context, random in
+    try compare(seed: seed, "repartition of nothing but its count", expectsSpill: false) { context, random in
       try context.parallelize(pairs(&random), partitionCount: 4).map { _ in () }.repartition(5).collect().map {
         "\($0)"
       }

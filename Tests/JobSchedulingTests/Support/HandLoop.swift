@@ -67,25 +67,40 @@ final class HandLoop: Loop, @unchecked Sendable {
 final class HandRunner: Runner, @unchecked Sendable {
   let executorCount = 2
   var isHolding = false
-  /// Submissions so far: the number of tasks in each.
+  /// Submissions so far: the number of tasks in each; tasks that were started alone are not in here.
   private(set) var waves: [Int] = []
-  private var held: [(tasks: [ExecutorTask], loop: any Loop, done: @Sendable () -> Void)] = []
+  /// Tasks that were started alone so far.
+  private(set) var started = 0
+  /// Loops made so far, by name.
+  private(set) var loops: [String: HandLoop] = [:]
+  private var held: [(tasks: [ExecutorTask], first: Int, loop: any Loop, done: @Sendable () -> Void)] = []
 
+  /// Waves, and tasks that were started alone, that wait for the test.
   var heldWaves: Int { held.count }
 
   func submit(_ tasks: [ExecutorTask], from loop: any Loop, then done: @escaping @Sendable () -> Void) {
     waves.append(tasks.count)
-    held.append((tasks, loop, done))
+    held.append((tasks, 0, loop, done))
     if !isHolding { release() }
   }
 
-  /// Runs the first held wave.
-  func release() {
-    guard !held.isEmpty else { return }
-    let (tasks, loop, done) = held.removeFirst()
-    for (index, task) in tasks.enumerated() { task.run(ExecutorID(index % executorCount)) }
+  func start(_ task: ExecutorTask, from loop: any Loop, then done: @escaping @Sendable () -> Void) {
+    started += 1
+    held.append(([task], 1 + started % executorCount, loop, done))
+    if !isHolding { release() }
+  }
+
+  /// Runs a held wave or task, the oldest one first.
+  func release(_ index: Int = 0) {
+    guard held.indices.contains(index) else { return }
+    let (tasks, first, loop, done) = held.remove(at: index)
+    for (index, task) in tasks.enumerated() { task.run(ExecutorID(first + index % executorCount)) }
     loop.post(done)
   }
 
-  func makeLoop(named name: String) -> any Loop { HandLoop() }
+  func makeLoop(named name: String) -> any Loop {
+    let loop = HandLoop()
+    loops[name] = loop
+    return loop
+  }
 }

@@ -1,0 +1,116 @@
+import Groundwork
+
+/// Where the scheduler stands; Spark's sources DAGScheduler and LiveListenerBus, and what pools and executors do.
+public struct SchedulerMetrics: Sendable {
+  /// Jobs that run, and all that were ever submitted.
+  public var jobsActive = 0
+  public var jobsSubmitted = 0
+  /// Jobs that have failed or were cancelled.
+  public var jobsFailed = 0
+  /// Stages with tasks that run.
+  public var stagesRunning = 0
+  /// Stages that wait for others, or for executors.
+  public var stagesWaiting = 0
+  /// Stages that were given up after they had begun.
+  public var stagesFailed = 0
+  /// Attempts that run, or wait in the runner.
+  public var tasksRunning = 0
+  /// Tasks that wait for a place.
+  public var tasksWaiting = 0
+  /// Attempts so far: all, those beside another that took long, and by their ends.
+  public var tasksLaunched = 0
+  public var tasksSpeculated = 0
+  public var tasksSucceeded = 0
+  public var tasksFailed = 0
+  /// Attempts so far that ended without having been wanted any more.
+  public var tasksSkipped = 0
+  /// The pools that have jobs or tasks, by name.
+  public var pools: [PoolMetrics] = []
+  /// By the number of the executor; the last one stands in for the driver's own thread, which is number 0.
+  public var executors: [ExecutorMetrics] = []
+  /// The queues of listeners, by name.
+  public var listenerQueues: [ListenerQueueMetrics] = []
+  /// Events posted to the queues of listeners.
+  public var eventsPosted = 0
+}
+
+/// Where a pool stands.
+public struct PoolMetrics: Sendable, Equatable {
+  /// The pool's name.
+  public var name: String
+  /// Its share in proportion to the other pools'.
+  public var weight: Int
+  /// Tasks at a time that it gets before weights count.
+  public var minShare: Int
+  /// Which of its own jobs goes first.
+  public var mode: SchedulingMode
+  /// Its jobs.
+  public var jobs: Int
+  /// Its tasks that run, or wait in the runner.
+  public var tasksRunning: Int
+}
+
+/// What an executor has done.
+public struct ExecutorMetrics: Sendable, Equatable {
+  /// Attempts that ended there.
+  public var tasks = 0
+  /// Time spent in those that succeeded.
+  public var taskTime: Duration = .zero
+}
+
+/// What the scheduler counts as it goes.
+struct SchedulerCounts {
+  var jobsSubmitted = 0
+  var jobsFailed = 0
+  var stagesFailed = 0
+  var tasksLaunched = 0
+  var tasksSpeculated = 0
+  private(set) var tasksSucceeded = 0
+  private(set) var tasksFailed = 0
+  private(set) var tasksSkipped = 0
+  private(set) var executors: [ExecutorMetrics]
+
+  init(executors: Int) { self.executors = Array(repeating: ExecutorMetrics(), count: executors) }
+
+  mutating func count(_ run: TaskRun) {
+    if let executor = run.executor { executors[executor].tasks += 1 }
+    switch run.end {
+    case .success(_, let summary):
+      tasksSucceeded += 1
+      if let executor = run.executor { executors[executor].taskTime += summary.duration }
+    case .failed: tasksFailed += 1
+    case .skipped: tasksSkipped += 1
+    case .inputMissing, .shuffleOutputMissing: break
+    }
+  }
+}
+
+extension DAGScheduler {
+  /// Where the scheduler stands now. On the loop only. O(jobs + stages that run).
+  public var metrics: SchedulerMetrics {
+    var metrics = SchedulerMetrics()
+    metrics.jobsActive = jobs.count
+    metrics.jobsSubmitted = counts.jobsSubmitted
+    metrics.jobsFailed = counts.jobsFailed
+    for stage in stages.values {
+      if stage.running > 0 { metrics.stagesRunning += 1 } else { metrics.stagesWaiting += 1 }
+      metrics.tasksWaiting += stage.pending.count
+    }
+    metrics.stagesFailed = counts.stagesFailed
+    metrics.tasksRunning = inFlight
+    metrics.tasksLaunched = counts.tasksLaunched
+    metrics.tasksSpeculated = counts.tasksSpeculated
+    metrics.tasksSucceeded = counts.tasksSucceeded
+    metrics.tasksFailed = counts.tasksFailed
+    metrics.tasksSkipped = counts.tasksSkipped
+    metrics.pools = pools.pools.map {
+      PoolMetrics(
+        name: $0.name, weight: $0.share.weight, minShare: $0.share.minShare, mode: $0.mode, jobs: $0.jobs.count,
+        tasksRunning: $0.share.running)
+    }
+    metrics.executors = counts.executors
+    metrics.listenerQueues = bus.metrics
+    metrics.eventsPosted = bus.posted
+    return metrics
+  }
+}

@@ -1,0 +1,233 @@
+import Datasets
+import Groundwork
+import SystemInterfaces
+
+extension Driver {
+  // Start: what the disk says, then sinks, sources, the batches to run again, and the clock.
+
+  func start() {
+    do throws(StreamingError) {
+      guard !context.sources.isEmpty else {
+        throw .invalidDefinition("the job has no input: add a stream of topics, files or a queue")
+      }
+      policy = try FailurePolicy { context.setting($0) }
+      try controlRates()
+      if let directory = environment.checkpointDirectory {
+        let checkpoint = try Checkpoint(
+          directory: directory, files: environment.world.files, jobName: environment.jobName, sync: try syncSetting())
+        self.checkpoint = checkpoint
+        try restore(checkpoint)
+      } else {
+        for participant in context.participants { try participant.restore(nil) }
+      }
+    } catch {
+      return finish(error)
+    }
+    prepare(step: 0) { [self] in
+      openSinks { [self] in
+        reportGuarantees()
+        startSources()
+      }
+    }
+  }
+
+  /// Backpressure, for every source that obeys it.
+  private func controlRates() throws(StreamingError) {
+    let key = "sluice.streaming.backpressure.enabled"
+    switch context.setting(key) ?? "true" {
+    case "true": break
+    case "false": return
+    case let other: throw .invalidDefinition("\(key): `\(other)` is not true or false")
+    }
+    for (source, name) in zip(context.sources, context.sourceNames) where source.takesLimits {
+      let controller = try RateController(source, name: name, interval: context.batchInterval) { context.setting($0) }
+      rateControllers.append((name, controller))
+      context.add(participant: controller)
+    }
+  }
+
+  private func syncSetting() throws(StreamingError) -> Checkpoint.Sync {
+    let key = "sluice.streaming.checkpoint.sync"
+    guard let text = context.setting(key) else { return .commits }
+    guard let sync = Checkpoint.Sync(rawValue: text) else {
+      throw .invalidDefinition("\(key): `\(text)` is not known; choose none, commits or all")
+    }
+    return sync
+  }
+
+  /// Takes up where the last run left off.
+  private func restore(_ checkpoint: Checkpoint) throws(StreamingError) {
+    let decision = checkpoint.decision
+    if checkpoint.cutBytes > 0 {
+      environment.log("the logs of the checkpoint had a torn end: \(checkpoint.cutBytes) bytes were cut off")
+    }
+    lastNumber = decision.numberFloor
+    lastTime = decision.timeFloor
+    replays = decision.replay
+    if let last = decision.last {
+      environment.log("going on after batch \(last.batch.number) in \(checkpoint.directory)")
+    }
+    if !replays.isEmpty {
+      environment.log("\(replays.count) planned and not decided: run again over the same input")
+    }
+    if !decision.dropped.isEmpty {
+      environment.log(
+        "\(decision.dropped.count) plans do not follow the last decided batch (a power loss?): their input is planned anew"
+      )
+    }
+    for participant in context.participants {
+      try participant.restore(
+        decision.last.map { RestorePoint(batch: $0.batch, note: $0.note(participant.key)) })
+    }
+    let names = context.sourceNames
+    for (source, name) in zip(context.sources, names) {
+      if let record = decision.last?.sources.first(where: { $0.name == name }) { source.restore(record.plan) }
+    }
+    for record in decision.last?.sources ?? [] where !names.contains(record.name) {
+      environment.log(
+        "the checkpoint knows the source \(record.name), which this job does not read: its place is forgotten with this "
+          + "start")
+    }
+    try checkpoint.write(
+      JobDescription(
+        job: environment.jobName, interval: context.batchInterval, sources: names,
+        operators: context.operators.map {
+          JobDescription.Operator(name: $0.name, label: $0.label, isDerived: $0.isDerived)
+        }, outputs: context.outputs.map(\.name)))
+  }
+
+  private func prepare(step: Int, then: @escaping @Sendable () -> Void) {
+    guard step < context.preparations.count else { return then() }
+    let prepare = context.preparations[step]
+    prepare { [self] error in
+      if let error { return fail(error) }
+      self.prepare(step: step + 1, then: then)
+    }
+  }
+
+  private func openSinks(then: @escaping @Sendable () -> Void) {
+    let sinks = context.outputs.compactMap { output in
+      if case .sink(let sink, _) = output.kind { sink } else { nil as (any Sink)? }
+    }
+    if sinks.isEmpty { return then() }
+    let pending = Countdown(sinks.count)
+    for sink in sinks {
+      sink.open { [self] error in
+        if let error { return fail(error) }
+        if pending.countDown() { then() }
+      }
+    }
+  }
+
+  private func reportGuarantees() {
+    let unreplayable = context.sources.first { !$0.isReplayable }
+    for output in context.outputs {
+      var guarantee =
+        switch output.kind {
+        case .action:
+          OutputGuarantee(.atLeastOnce, reason: "what it does outside is repeated when a batch is run again")
+        case .sink(let sink, _): sink.guarantee
+        }
+      if let unreplayable {
+        guarantee = OutputGuarantee(.atMostOnce, reason: "the source \(unreplayable.name) cannot be read again")
+      }
+      environment.log("output \(output.name): \(guarantee.level.rawValue) (\(guarantee.reason))")
+    }
+  }
+
+  private func startSources() {
+    guard phase == .starting else { return }
+    let pending = Countdown(context.sources.count)
+    let sourceEnvironment = SourceEnvironment(
+      fail: { [self] error in environment.loop.post { [self] in fail(error) } },
+      dataArrived: { [self] in dataArrived() }, log: environment.log)
+    for source in context.sources {
+      source.start(sourceEnvironment) { [self] result in
+        switch result {
+        case .failure(let error): fail(error)
+        case .success: if pending.countDown() { replayNext() }
+        }
+      }
+    }
+  }
+
+  // MARK: Batches that run again
+
+  /// Runs the next batch that was planned by an earlier run and never decided; after the last, the clock starts.
+  func replayNext() {
+    guard phase == .starting || phase == .stopping else { return }
+    guard phase == .starting, let record = replays.first else { return sourcesReady() }
+    replays.removeFirst()
+    let pending = Countdown(context.sources.count)
+    let answers = PlanAnswers(context.sources.count)
+    for (index, (source, name)) in zip(context.sources, context.sourceNames).enumerated() {
+      guard let recorded = record.sources.first(where: { $0.name == name }) else {
+        if pending.countDown() { run(record, answers.plans) }
+        continue
+      }
+      source.replay(record.batch, recorded.plan) { [self] result in
+        switch result {
+        case .failure(let error): fail(error)
+        case .success(let plan):
+          answers.plans[index] = plan
+          if pending.countDown() { run(record, answers.plans) }
+        }
+      }
+    }
+  }
+
+  private func run(_ record: BatchRecord, _ plans: [SourcePlan]) {
+    guard phase == .starting, failure == nil else { return }
+    for participant in context.participants {
+      participant.replan(record.batch, plans, note: record.note(participant.key))
+    }
+    held.append(record.batch)
+    let frame = BatchFrame(identity: record.batch, previousTime: record.previousTime, plans: plans)
+    planned = BatchRecord(
+      batch: record.batch, previousTime: record.previousTime, interval: record.interval,
+      records: plans.reduce(0) { $0 + $1.records }, sources: sourceRecords(plans), notes: record.notes)
+    var info = makeInfo(frame, due: environment.world.clock.now, skipped: 0)
+    info.isReplay = true
+    run(frame, info)
+  }
+
+  private func sourcesReady() {
+    guard phase == .starting else { return }
+    guard isDraining else { return begin() }
+    limitSources { [self] in begin() }
+  }
+
+  func limitSources(then: @escaping @Sendable () -> Void) {
+    let pending = Countdown(context.sources.count)
+    for source in context.sources {
+      source.limitToPresent { [self] error in
+        if let error { return fail(error) }
+        if pending.countDown() { then() }
+      }
+    }
+  }
+
+  private func begin() {
+    guard phase == .starting else { return }
+    let key = "sluice.streaming.catchUp"
+    let catchUp = context.setting(key) ?? "none"
+    guard catchUp == "none" || catchUp == "all" else {
+      return fail(StreamingError.invalidDefinition("\(key): `\(catchUp)` is not known; choose none or all"))
+    }
+    phase = .running
+    let now = environment.world.clock.now
+    let wallTime = environment.world.clock.wallTime
+    clock = BatchClock(
+      interval: context.batchInterval, now: now, wallTime: wallTime, lastTime: lastTime, catchesUp: catchUp == "all")
+    for listener in listeners { listener.onStreamingStarted(wallTime) }
+    scheduleTick()
+  }
+}
+
+/// Plans as they come in, by source.
+///
+/// Sendable: confined to the driver's loop.
+private final class PlanAnswers: @unchecked Sendable {
+  var plans: [SourcePlan]
+  init(_ count: Int) { plans = Array(repeating: SourcePlan(), count: count) }
+}

@@ -1,0 +1,113 @@
+import Datasets
+import Groundwork
+import Synchronization
+import SystemInterfaces
+
+extension Driver {
+  // The end: every wait is bounded by `gracefulStopTimeout`, for the batch, for its commit, for the offsets' commit.
+
+  /// Something cannot go on: a source, a preparation.
+  func fail(_ error: any Error) {
+    guard phase != .stopped, failure == nil else { return }
+    failure = error
+    if batch == nil { finish(error) }
+  }
+
+  func stop(gracefully: Bool) {
+    switch phase {
+    case .stopped: if !gracefully { stopSources() }
+    case .starting, .running, .stopping:
+      phase = .stopping
+      if let tickTimer { environment.loop.cancel(tickTimer) }
+      guard let batch else {
+        finish(failure)
+        if !gracefully { stopSources() }
+        return
+      }
+      let number = batch.frame.number
+      environment.loop.after(gracefulStopTimeout) { [self] in giveUp(number) }
+      if !gracefully { batch.cancel() }
+    }
+  }
+
+  /// Ends the job without the batch, where it still runs.
+  private func giveUp(_ number: BatchNumber) {
+    guard let batch, batch.frame.number == number else { return }
+    environment.log("batch \(number) did not end within \(gracefulStopTimeout.text): it is dropped")
+    batch.cancel()
+    // A commit that has begun cannot be taken back, but whoever stops the job need not wait for it either.
+    if self.batch != nil {
+      finish(
+        StreamingError.batchFailed(
+          batch: number,
+          reason:
+            "the commit of batch \(number) did not end within \(gracefulStopTimeout.text) after the stop; a restart "
+            + "repeats the batch"))
+    }
+  }
+
+  private var gracefulStopTimeout: Duration {
+    context.setting("sluice.streaming.gracefulStopTimeout").flatMap { Duration(text: $0) } ?? .seconds(30)
+  }
+
+  func stopAtPresentEnd() {
+    guard phase == .running || phase == .starting, !isDraining else { return }
+    if phase == .starting {
+      isDraining = true
+      return
+    }
+    limitSources { [self] in
+      isDraining = true
+      scheduleTick()
+    }
+  }
+
+  func finish(_ error: (any Error)?) {
+    guard phase != .stopped else { return }
+    phase = .stopped
+    if let tickTimer { environment.loop.cancel(tickTimer) }
+    outcome = .some(error)
+    stopSourcesIfQuiet()
+    guard !areSourcesStopping else { return }
+    environment.loop.after(gracefulStopTimeout) { [self] in
+      guard !areSourcesStopping else { return }
+      environment.log(
+        "the offsets of the last batch were not committed within \(gracefulStopTimeout.text): a restart repeats it")
+      stopSources()
+    }
+  }
+
+  /// Sources stop only when the offsets of the last batch are stored.
+  func stopSourcesIfQuiet() {
+    if phase == .stopped, offsetCommitsInFlight == 0 { stopSources() }
+  }
+
+  private func stopSources() {
+    guard !areSourcesStopping, let outcome else { return }
+    areSourcesStopping = true
+    let pending = Countdown(context.sources.count)
+    let terminated = terminated
+    let closings = context.closings
+    let end: @Sendable () -> Void = { [self] in
+      checkpoint?.close()
+      for closing in closings { closing() }
+      terminated(outcome)
+    }
+    if context.sources.isEmpty { return end() }
+    for source in context.sources {
+      source.stop { if pending.countDown() { end() } }
+    }
+  }
+}
+
+/// Counts answers; the last one says so.
+final class Countdown: Sendable {
+  private let remaining: Mutex<Int>
+  init(_ count: Int) { remaining = Mutex(count) }
+  func countDown() -> Bool {
+    remaining.withLock { remaining in
+      remaining -= 1
+      return remaining == 0
+    }
+  }
+}

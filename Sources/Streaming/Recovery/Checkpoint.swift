@@ -1,0 +1,109 @@
+import Datasets
+import Groundwork
+import Journals
+import SystemInterfaces
+
+/// The folder in which a job keeps what a restart needs: `plans/` (written before a batch runs), `commits/` (after it),
+/// `skipped.journal` (batches that the failure policy passed over), `job.text` (what the job looked like when it last
+/// started), and what its participants keep beside. Data only: no closure, no graph, no configuration is in it.
+///
+/// Held by one process at a time, by a lock. Belongs to the driver's loop.
+package final class Checkpoint {
+  /// When the logs are carried past a power loss; the death of the process alone never loses anything.
+  package enum Sync: String, Sendable, CaseIterable {
+    /// Never: after a power loss some decided batches may run again.
+    case none
+    /// Every decision about records: what was decided stays decided.
+    case commits
+    /// Plans as well: a batch that was under way runs again over exactly the same input.
+    case all
+  }
+
+  /// The folder.
+  package let directory: String
+  /// What the start found.
+  package let decision: RecoveryDecision
+  /// Bytes of torn ends that were cut off.
+  package let cutBytes: Int64
+  private let plans: BatchJournal
+  private let commits: BatchJournal
+  private let files: any FileStore
+  private let sync: Sync
+  private let lock: any FileLock
+  private var skipped: Journal?
+  /// The last decided batch of this and earlier runs.
+  package private(set) var last: BatchRecord?
+
+  /// Opens the folder, made if need be, and takes its lock.
+  /// - Parameter jobName: the folder belongs to the job of this name from its first start on.
+  /// - Throws: `StreamingError.checkpoint` where the folder cannot be used, another process has it, or it belongs to
+  ///   another job.
+  package init(directory: String, files: any FileStore, jobName: String, sync: Sync) throws(StreamingError) {
+    self.directory = directory
+    self.files = files
+    self.sync = sync
+    do {
+      try files.createDirectories(directory)
+      lock = try files.lock("\(directory)/lock", holder: "job \(jobName)")
+    } catch {
+      if case .locked(let holder) = error.code {
+        throw .checkpoint(
+          "the checkpoint folder \(directory) is in use by \(holder): stop that first, or give this job another folder "
+            + "with --checkpoint")
+      }
+      throw .checkpoint("the checkpoint folder \(directory) cannot be used: \(error)")
+    }
+    if let owner = try JobDescription.read(in: directory, files)?.job, owner != jobName {
+      throw .checkpoint(
+        "the checkpoint folder \(directory) belongs to the job \(owner), this one is \(jobName): give this job another "
+          + "folder with --checkpoint, or the name it had with --name \(owner)")
+    }
+    commits = try BatchJournal(directory: "\(directory)/commits", files: files)
+    plans = try BatchJournal(directory: "\(directory)/plans", files: files)
+    decision = RecoveryDecision(commits: commits.recent, plans: plans.recent)
+    cutBytes = commits.cutBytes + plans.cutBytes
+    last = decision.last
+    commits.forgetRecent()
+    plans.forgetRecent()
+  }
+
+  /// Notes what the job looks like, for `sluice checkpoint show` and for the check of the next start.
+  package func write(_ description: JobDescription) throws(StreamingError) {
+    do {
+      try files.replace("\(directory)/\(JobDescription.fileName)", with: Bytes(description.text))
+    } catch {
+      throw .checkpoint("the checkpoint folder \(directory) cannot be written: \(error)")
+    }
+  }
+
+  /// Records a plan before its batch runs.
+  package func planned(_ plan: BatchRecord) throws(StreamingError) {
+    try plans.append(plan, sync: sync == .all)
+  }
+
+  /// Records a decided batch.
+  package func decided(_ record: BatchRecord) throws(StreamingError) {
+    // What moves nothing may be forgotten: it would be decided the same way again.
+    let moves = record.sources.contains { !$0.plan.isEmpty } || record.notes != last?.notes
+    try commits.append(record, sync: sync != .none && moves)
+    last = record
+  }
+
+  /// Records a batch that is passed over for good, with the reason; kept as long as the folder is.
+  package func passedOver(_ record: BatchRecord, reason: String) throws(StreamingError) {
+    do {
+      if skipped == nil {
+        skipped = try Journal.open("\(directory)/skipped.journal", in: files) { _, _ in }.journal
+      }
+      var entry = record
+      entry.notes = [BatchNote(key: "reason", text: reason)]
+      try skipped?.append(JournalEntry(version: BatchJournal.version, payload: Bytes(entry.text)), sync: true)
+    } catch {
+      throw .checkpoint("the ledger of skipped batches cannot be written: \(error)")
+    }
+    try decided(record)
+  }
+
+  /// Lets another process have the folder.
+  package func close() { lock.unlock() }
+}

@@ -1,0 +1,50 @@
+import Datasets
+import Groundwork
+import Simulation
+import SystemInterfaces
+import Testing
+
+@testable import Streaming
+
+/// The log of batches in its folder.
+@Suite struct BatchJournalTests {
+  private let files = SimulatedWorld(seed: 1).makeProcess(named: "job").world.files
+
+  @Test func aReopenedLogKnowsItsLastRecord() throws {
+    do {
+      let log = try BatchJournal(directory: "/state/commits", files: files)
+      #expect(log.recent.isEmpty)
+      for number in 1...5 { try log.append(BatchRecordTests.record(Int64(number)), sync: false) }
+    }
+    #expect(
+      try BatchJournal(directory: "/state/commits", files: files).recent == (1...5).map { BatchRecordTests.record($0) })
+  }
+
+  @Test func theLogAndItsOpeningStayBounded() throws {
+    do {
+      let log = try BatchJournal(directory: "/state/commits", files: files, segmentEntries: 10)
+      for number in 1...1003 { try log.append(BatchRecordTests.record(Int64(number)), sync: false) }
+    }
+    #expect(try files.list("/state/commits").count == BatchJournal.segmentsKept + 1)
+    let log = try BatchJournal(directory: "/state/commits", files: files, segmentEntries: 10)
+    #expect(log.recent == (1001...1003).map { BatchRecordTests.record($0) })
+    let all = try BatchJournal.records(in: "/state/commits", files)
+    #expect(all.count == 10 * BatchJournal.segmentsKept + 3)
+    #expect(all.last == BatchRecordTests.record(1003))
+  }
+
+  @Test func aTornFirstEntryOfAJournalLeavesTheOneBefore() throws {
+    do {
+      let log = try BatchJournal(directory: "/state/commits", files: files, segmentEntries: 2)
+      for number in 1...3 { try log.append(BatchRecordTests.record(Int64(number)), sync: false) }
+    }
+    let newest = try #require(try files.list("/state/commits").last)
+    try files.open("/state/commits/\(newest)", .readWrite).truncate(to: 9)
+    let log = try BatchJournal(directory: "/state/commits", files: files, segmentEntries: 2)
+    #expect(log.cutBytes == 9)
+    #expect(log.recent.last == BatchRecordTests.record(2))
+    try log.append(BatchRecordTests.record(3), sync: true)
+    #expect(
+      try BatchJournal.records(in: "/state/commits", files) == (1...3).map { BatchRecordTests.record($0) })
+  }
+}

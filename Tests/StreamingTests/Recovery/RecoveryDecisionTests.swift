@@ -1,0 +1,74 @@
+import Datasets
+import Groundwork
+import Testing
+
+@testable import Streaming
+
+/// What a start makes of what it finds.
+@Suite struct RecoveryDecisionTests {
+  private func record(_ number: Int64, _ from: Int64, _ until: Int64, source: String = "topics t") -> BatchRecord {
+    BatchRecord(
+      batch: BatchIdentity(number: BatchNumber(number), time: Timestamp(milliseconds: number * 1000)),
+      previousTime: nil, interval: .seconds(1), records: Int(until - from),
+      sources: [
+        SourceRecord(
+          name: source,
+          plan: SourcePlan(
+            ranges: [OffsetRange(TopicPartition("t", 0), from: Offset(from), until: Offset(until))],
+            records: Int(until - from)))
+      ])
+  }
+
+  @Test func nothingIsAFirstRun() {
+    let decision = RecoveryDecision(commits: [], plans: [])
+    #expect(decision.last == nil && decision.replay.isEmpty && decision.dropped.isEmpty)
+    #expect(decision.numberFloor == 0 && decision.timeFloor == nil)
+  }
+
+  @Test func whatIsDecidedIsNotRunAgain() {
+    let decision = RecoveryDecision(
+      commits: [record(1, 0, 5), record(2, 5, 9)], plans: [record(1, 0, 5), record(2, 5, 9)])
+    #expect(decision.last == record(2, 5, 9))
+    #expect(decision.replay.isEmpty && decision.dropped.isEmpty)
+    #expect(decision.numberFloor == 2 && decision.timeFloor == Timestamp(milliseconds: 2000))
+  }
+
+  @Test func plansBehindTheLastDecisionRunAgainInOrder() {
+    let decision = RecoveryDecision(
+      commits: [record(1, 0, 5)], plans: [record(1, 0, 5), record(2, 5, 9), record(3, 9, 9)])
+    #expect(decision.replay == [record(2, 5, 9), record(3, 9, 9)])
+    #expect(decision.numberFloor == 3)
+  }
+
+  @Test func aFirstBatchThatWasNotDecidedRunsAgain() {
+    let decision = RecoveryDecision(commits: [], plans: [record(1, 3, 5)])
+    #expect(decision.last == nil)
+    #expect(decision.replay == [record(1, 3, 5)])
+  }
+
+  @Test func aPlanThatDoesNotFollowIsDroppedWithAllBehindIt() {
+    let decision = RecoveryDecision(
+      commits: [record(1, 0, 5)], plans: [record(4, 8, 9), record(5, 9, 12)])
+    #expect(decision.replay.isEmpty)
+    #expect(decision.dropped == [record(4, 8, 9), record(5, 9, 12)])
+    // Nobody may see another batch under their numbers or times.
+    #expect(decision.numberFloor == 5 && decision.timeFloor == Timestamp(milliseconds: 5000))
+  }
+
+  @Test func aNewSourceMayBeginAnywhere() {
+    let decision = RecoveryDecision(commits: [record(1, 0, 5)], plans: [record(2, 70, 75, source: "topics u")])
+    #expect(decision.replay == [record(2, 70, 75, source: "topics u")])
+  }
+
+  @Test func policiesAreReadAndWrongOnesNamed() throws {
+    let key = "sluice.streaming.onBatchFailure"
+    #expect(try FailurePolicy { _ in nil } == .stop)
+    #expect(try FailurePolicy { [key: "skip"][$0] } == .skip)
+    let retry = try FailurePolicy { [key: "retry", "\(key).backoff": "5s"][$0] }
+    #expect(retry == .retry(backoff: .seconds(5)))
+    #expect((1...6).map { retry.wait(after: $0) } == [5, 10, 20, 40, 60, 60].map { .seconds($0) })
+    #expect(FailurePolicy.stop.wait(after: 1) == nil)
+    let error = #expect(throws: StreamingError.self) { try FailurePolicy { [key: "explode"][$0] } }
+    #expect(error?.description == "\(key): `explode` is not known; choose stop, retry or skip")
+  }
+}
