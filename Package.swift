@@ -103,6 +103,8 @@ let package = Package(
         "BenchmarkWorkload",
       ]),
     benchmark(
+      "Engine", ["Sluice", "JobScheduling", "KafkaProtocol", "LinuxSystem", "SystemInterfaces", "BenchmarkWorkload"]),
+    benchmark(
       "Throughput",
       [
         "Sluice", "JobScheduling", "KafkaClients", "KafkaProtocol", "LinuxSystem", "LogBroker", "SystemInterfaces",

@@ -1,14 +1,14 @@
 extension RDD {
   /// The same pairs, each in the partition of its key; within one, in the order of the partitions they came from. The
-  /// dataset itself where it is partitioned so already.
-  @inlinable public func partitionBy<Key: Hashable & Sendable, Value>(
+  /// dataset itself where it is placed so already.
+  @inlinable public func partitionBy<Key, Value>(
     _ partitioner: Partitioner<Key>
   ) -> RDD<(Key, Value)> where Element == (Key, Value) {
-    if let identity = partitioner.identity, partitioning == identity { return self }
+    if isPlaced(by: partitioner) { return self }
     let side = GroupingSide(self, partitioner)
     return RDD<(Key, Value)>(
       context, label: "partitionBy", partitionCount: partitioner.partitionCount, dependencies: [side.dependency],
-      partitioning: partitioner.identity, compute: side.read)
+      partitioning: partitioner.placement, compute: side.read)
   }
 
   /// The same elements in another number of partitions, evenly: each partition deals its elements out in turn, beginning
@@ -44,24 +44,9 @@ extension RDD {
     let parts: @Sendable (Int) -> Range<Int> = { whole * $0 / count..<whole * ($0 + 1) / count }
     return RDD<Element>(
       context, label: "coalesce", partitionCount: count, dependencies: [.narrow(self)],
-      weight: { [self] in parts($0).reduce(0) { $0 + weight(of: $1) } }
+      reads: { [self] in parts($0).map { PartitionReference(self, $0) } }
     ) { [self] partition, task, emit in
       for part in parts(partition) { try compute(part, task, emit) }
     }
-  }
-
-  /// Each element once; which of equals is kept, and the order, follow the order of the partitions.
-  @inlinable public func distinct(partitions: Int? = nil) -> RDD<Element> where Element: Hashable & Sendable {
-    let partitioner = Partitioner<Element>.hash(partitions ?? Swift.max(1, partitionCount))
-    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) {
-      [self] partition, task in
-      var table = SpillingTable<Element, Void>(task, context, label: "distinct", partitioner)
-      try compute(partition, task) { view in
-        try table.merge(view, key: { $0 }, initial: { _ in }, update: { _, _ in }, { first, _ in first })
-      }
-      return try table.finish()
-    }
-    let unique = RDD<(Element, Void)>.merging(shuffle, context, partitioner, label: "distinct") { first, _ in first }
-    return unique.apply(.map { $0.0 }, label: "distinct")
   }
 }

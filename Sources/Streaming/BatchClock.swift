@@ -102,9 +102,3 @@ package struct BatchClock: Sendable {
     return Tick(time: Timestamp(milliseconds: time), due: due, skipped: skipped, isHeld: isHeld)
   }
 }
-
-extension Timestamp {
-  fileprivate static func - (a: Timestamp, d: Duration) -> Timestamp {
-    Timestamp(milliseconds: a.milliseconds - d.inMilliseconds)
-  }
-}

@@ -11,17 +11,32 @@ public class AnyDStream: @unchecked Sendable {
   public let parents: [AnyDStream]
   /// What it does, for people: `map`, `window`.
   public let label: String
-  /// How long the datasets of past batches are kept for windows.
-  package private(set) var rememberDuration: Duration = .zero
+  /// How far apart the stream's datasets are: the batch interval, or the slide of the windows it is made of.
+  public let slideDuration: Duration
   /// The number under which its context knows it.
   package let operatorIndex: Int
+  /// How many windows are made of it.
+  package private(set) var windowCount = 0
+  private var ownRememberDuration: Duration = .zero
+  private var discards: [@Sendable (BatchNumber) -> Void] = []
 
-  init(_ context: StreamingContext, label: String, parents: [AnyDStream]) {
+  init(_ context: StreamingContext, label: String, parents: [AnyDStream], slide: Duration?) {
     self.context = context
     self.label = label
     self.parents = parents
+    slideDuration = slide ?? parents.first?.slideDuration ?? context.batchInterval
     operatorIndex = context.register(operator: label)
     context.register(stream: self)
+    if parents.contains(where: { $0.context !== context }) {
+      context.note(
+        .invalidDefinition("\(label): its streams belong to different streaming contexts; define them all on one"))
+    }
+    if let first = parents.first, let other = parents.first(where: { $0.slideDuration != first.slideDuration }) {
+      context.note(
+        .invalidDefinition(
+          "\(label): its streams have datasets every \(first.slideDuration.text) and every "
+            + "\(other.slideDuration.text); give their windows the same slide"))
+    }
   }
 
   /// The operator's name: as given by `named`, else derived from its kind and place.
@@ -30,14 +45,17 @@ public class AnyDStream: @unchecked Sendable {
   /// The time that the stream's dataset of this batch stands for: the batch's, or for windows the end of the window.
   public func time(_ frame: BatchFrame) -> Timestamp { parents.first?.time(frame) ?? frame.time }
 
-  package func remember(_ duration: Duration) { rememberDuration = max(rememberDuration, duration) }
+  /// How long the datasets of past batches are kept: for windows, and as `StreamingContext.remember` says.
+  package var rememberDuration: Duration { max(ownRememberDuration, context.rememberDuration) }
+
+  package func remember(_ duration: Duration) { ownRememberDuration = max(ownRememberDuration, duration) }
 
   /// As `remember`, for this stream and all it is computed from: so that what is cached up there is still there when a
   /// window computes batches of the past.
   package func rememberLineage(_ duration: Duration) {
     var pending: [AnyDStream] = [self]
     while let stream = pending.popLast() {
-      guard stream.rememberDuration < duration else { continue }
+      guard stream.ownRememberDuration < duration else { continue }
       stream.remember(duration)
       pending += stream.parents
     }
@@ -46,8 +64,19 @@ public class AnyDStream: @unchecked Sendable {
   /// Drops datasets of batches whose time is at or before `time`, as far as no window needs them.
   package func forget(through time: Timestamp) {}
 
-  /// Drops the dataset of a batch that failed and may run again: it is then made anew.
-  package func drop(_ batch: BatchNumber) {}
+  /// A batch failed: its dataset goes, and what windows kept of it. It may run again, and is then made anew.
+  package func discard(_ batch: BatchNumber) { for discard in discards { discard(batch) } }
+
+  package func onDiscard(_ body: @escaping @Sendable (BatchNumber) -> Void) { discards.append(body) }
+
+  /// Counts a window that is made of the stream; true where there was one before.
+  package func noteWindow() -> Bool {
+    windowCount += 1
+    return windowCount > 1
+  }
+
+  /// How many datasets of past batches it keeps.
+  package var rememberedCount: Int { 0 }
 }
 
 /// A stream of batches: for every batch, one dataset.
@@ -62,21 +91,26 @@ public final class DStream<Element>: AnyDStream, @unchecked Sendable {
 
   private let generate: Generate
   private let windowEnd: (@Sendable (BatchFrame) -> Timestamp?)?
-  /// Marks a batch's dataset to be kept in memory; nil where it is computed anew for each use.
-  private var keep: (@Sendable (RDD<Element>) -> Void)?
+  /// Marks a batch's dataset to be kept, or not to be kept any more; nil where it is computed anew for each use.
+  private var keeping: (@Sendable (RDD<Element>) -> Void)?
+  /// Marks a dataset to be cut off from its lineage, at times that are multiples of the duration.
+  private var cutting: (interval: Duration, mark: @Sendable (RDD<Element>) -> Void)?
   private var remembered: [(frame: BatchIdentity, dataset: RDD<Element>?)] = []
 
   /// - Parameters:
+  ///   - context: where the stream is defined.
   ///   - label: what the operator does, for people.
+  ///   - parents: what it is computed from; they must belong to the context and have the same slide.
+  ///   - slide: how far apart its datasets are; where nil, as those of its parents.
   ///   - windowEnd: for windows, the end of the one that is due with a batch.
   ///   - generate: called at most once a batch, on the driver's loop.
   public init(
-    _ context: StreamingContext, label: String, parents: [AnyDStream],
+    _ context: StreamingContext, label: String, parents: [AnyDStream], slide: Duration? = nil,
     windowEnd: (@Sendable (BatchFrame) -> Timestamp?)? = nil, generate: @escaping Generate
   ) {
     self.generate = generate
     self.windowEnd = windowEnd
-    super.init(context, label: label, parents: parents)
+    super.init(context, label: label, parents: parents, slide: slide)
   }
 
   /// For a window the end of the one that is due with the batch; else as the stream's parents say.
@@ -86,7 +120,10 @@ public final class DStream<Element>: AnyDStream, @unchecked Sendable {
   public func dataset(_ frame: BatchFrame) -> RDD<Element>? {
     if let last = remembered.last, last.frame.number == frame.number { return last.dataset }
     let dataset = generate(frame)
-    if let dataset { keep?(dataset) }
+    if let dataset {
+      keeping?(dataset)
+      if let cutting, frame.time.isMultiple(of: cutting.interval) { cutting.mark(dataset) }
+    }
     remembered.append((frame.identity, dataset))
     return dataset
   }
@@ -101,12 +138,29 @@ public final class DStream<Element>: AnyDStream, @unchecked Sendable {
   package override func forget(through time: Timestamp) {
     let limit = Timestamp(milliseconds: time.milliseconds - rememberDuration.inMilliseconds)
     // Times grow from batch to batch.
-    remembered.removeFirst(remembered.firstIndex { $0.frame.time > limit } ?? remembered.count)
+    let count = remembered.firstIndex { $0.frame.time > limit } ?? remembered.count
+    if keeping != nil, context.unpersistsForgotten {
+      for entry in remembered.prefix(count) { entry.dataset?.unpersist() }
+    }
+    remembered.removeFirst(count)
   }
 
-  package override func drop(_ batch: BatchNumber) { remembered.removeAll { $0.frame.number == batch } }
+  package override func discard(_ batch: BatchNumber) {
+    remembered.removeAll { $0.frame.number == batch }
+    super.discard(batch)
+  }
 
-  package func keepDatasets(_ mark: @escaping @Sendable (RDD<Element>) -> Void) { keep = mark }
+  package override var rememberedCount: Int { remembered.count }
+
+  /// Has each batch's dataset marked when it is made. What the job's author asks for wins over what an operator does.
+  package func keepDatasets(isImplicit: Bool = false, _ mark: @escaping @Sendable (RDD<Element>) -> Void) {
+    if isImplicit, keeping != nil { return }
+    keeping = mark
+  }
+
+  package func cutDatasets(every interval: Duration, _ mark: @escaping @Sendable (RDD<Element>) -> Void) {
+    cutting = (interval, mark)
+  }
 
   /// Gives the operator a name, under which its state is found again after the code has changed. Names are unique in a
   /// job.
@@ -117,9 +171,15 @@ public final class DStream<Element>: AnyDStream, @unchecked Sendable {
   }
 
   /// The stream after a narrow operator, which is made here, once, and not for every batch.
-  @inlinable public func apply<Output>(_ operation: ChunkOperator<Element, Output>, label: String) -> DStream<Output> {
+  /// - Parameters:
+  ///   - operation: what is done with each chunk.
+  ///   - label: what it does, for people.
+  ///   - keepsPartitioning: whether equal keys stay where they are: the operator changes no key.
+  @inlinable public func apply<Output>(
+    _ operation: ChunkOperator<Element, Output>, label: String, keepsPartitioning: Bool = false
+  ) -> DStream<Output> {
     DStream<Output>(context, label: label, parents: [self]) { [self] frame in
-      dataset(frame)?.apply(operation, label: label)
+      dataset(frame)?.apply(operation, label: label, keepsPartitioning: keepsPartitioning)
     }
   }
 }

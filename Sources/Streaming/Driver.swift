@@ -202,7 +202,7 @@ final class Driver: @unchecked Sendable {
   /// What the failure policy does with a failed batch.
   /// - Returns: whether the job goes on.
   private func recover(_ frame: BatchFrame, _ started: BatchInfo, _ error: any Error) -> Bool {
-    for stream in context.streams { stream.drop(frame.number) }
+    for stream in context.streams { stream.discard(frame.number) }
     switch policy {
     case .stop: return false
     case .retry:

@@ -9,8 +9,29 @@ package struct StreamOutput: Sendable {
     /// Tasks encode, and the sink takes what they hand over. nil: this batch has nothing for it.
     case sink(any Sink, @Sendable (BatchFrame) -> SinkJob?)
   }
+  package var label: String
+  /// Under which listeners and recovery know it.
   package var name: String
+  /// Whether the name was derived from the operation's kind and place, not given.
+  package var isDerived: Bool
   package var kind: Kind
+}
+
+/// An output operation as it was defined.
+public struct OutputDefinition: Sendable {
+  let context: StreamingContext
+  let index: Int
+
+  /// The operation's name: as given by `named`, else derived from its kind and place, such as `print-1`.
+  public var name: String { context.outputs[index].name }
+
+  /// Gives the operation a name, under which listeners hear of it and a restart finds it again after the code has
+  /// changed. Names are unique in a job.
+  @discardableResult
+  public func named(_ name: String) -> OutputDefinition {
+    context.rename(output: index, to: name)
+    return self
+  }
 }
 
 /// The dataset of one batch for a sink, and how a partition becomes output.
@@ -25,50 +46,5 @@ public struct SinkJob: Sendable {
   ) {
     self.dataset = dataset
     self.task = task
-  }
-}
-
-extension DStream {
-  /// Calls `body` with each batch's dataset and time (for windows the window's end), on the
-  /// driver. What it does outside is repeated when a batch is:
-  /// at-least-once.
-  public func foreachRDD(_ body: @escaping @Sendable (RDD<Element>, Timestamp) throws -> Void) {
-    context.addOutput(label: "foreachRDD") { [self] frame in
-      if let dataset = dataset(frame) { try body(dataset, time(frame)) }
-    }
-  }
-
-  /// Calls `body` with each batch's dataset.
-  public func foreachRDD(_ body: @escaping @Sendable (RDD<Element>) throws -> Void) {
-    foreachRDD { dataset, _ in try body(dataset) }
-  }
-
-  /// Hands each batch to a sink; `encode` runs in tasks and turns a partition into what the sink takes.
-  public func write(
-    to sink: any Sink, label: String,
-    _ encode: @escaping @Sendable (RDD<Element>, _ partition: Int, _ task: TaskContext) throws -> TaskOutput
-  ) {
-    context.addOutput(label: label, sink: sink) { [self] frame in
-      dataset(frame).map { dataset in
-        SinkJob(dataset: dataset) { partition, task in try encode(dataset, partition, task) }
-      }
-    }
-  }
-}
-
-extension DStream where Element: Sendable {
-  /// Prints the first elements of each batch, under a header with the batch's time, as Spark does.
-  /// - Parameter count: how many elements.
-  public func print(_ count: Int = 10) {
-    let write = context.environment.print
-    context.addOutput(label: "print") { [self] frame in
-      guard let dataset = dataset(frame) else { return }
-      let first = try dataset.take(count + 1)
-      var text = "-------------------------------------------\nTime: \(time(frame).milliseconds) ms\n"
-      text += "-------------------------------------------\n"
-      for element in first.prefix(count) { text += "\(element)\n" }
-      if first.count > count { text += "...\n" }
-      write(text + "\n")
-    }
   }
 }

@@ -48,6 +48,10 @@ public protocol StreamSource: AnyObject, Sendable {
   var name: String { get }
   /// Whether a batch's data can be read again after a failure; a source that cannot be replayed weakens every guarantee.
   var isReplayable: Bool { get }
+  /// Where it is not replayable: why, and what the one who runs the job can do about it.
+  var unreplayableReason: String { get }
+  /// Whether what it holds is lost when the job stops, so that a graceful stop works through it first.
+  var losesDataOnStop: Bool { get }
   /// Called before `start` in a restart: where the committed batches left off, as the last of their plans said it; the
   /// source goes on behind it, whatever its start policy says. Not called in a first run, or where the source is new.
   func restore(_ last: SourcePlan)
@@ -83,6 +87,8 @@ public protocol StreamSource: AnyObject, Sendable {
 }
 
 extension StreamSource {
+  public var unreplayableReason: String { "the source \(name) cannot be read again" }
+  public var losesDataOnStop: Bool { false }
   public func restore(_ last: SourcePlan) {}
   public var takesLimits: Bool { false }
   public var limitedPartitions: Int { 0 }

@@ -1,6 +1,7 @@
 import Datasets
 import Groundwork
 import JobScheduling
+import Synchronization
 import SystemInterfaces
 
 /// What a streaming context gets from the one who runs it: the seams, the scheduler, and where text goes.
@@ -75,6 +76,12 @@ public final class StreamingContext: @unchecked Sendable {
   package private(set) var closings: [@Sendable () -> Void] = []
   private var attachments: [ObjectIdentifier: AnyObject] = [:]
   private var driver: Driver?
+  /// How long every stream keeps its datasets; see `remember`.
+  package var rememberDuration: Duration = .zero
+  /// Whether streams free what they kept of datasets that they forget.
+  package let unpersistsForgotten: Bool
+  private let life = Atomic(StreamingContextState.initialized)
+  private var isStopAsked = false
 
   /// - Parameter batchInterval: at least 1 ms, whole milliseconds.
   /// - Throws: `StreamingError.invalidDefinition` for another interval.
@@ -88,6 +95,7 @@ public final class StreamingContext: @unchecked Sendable {
     self.batchInterval = batchInterval
     self.environment = environment
     sluice.attachments.put(AttachedFiles(environment.world.files))
+    unpersistsForgotten = environment.settings["sluice.streaming.unpersist"] != "false"
   }
 
   // MARK: Definition
@@ -105,6 +113,7 @@ public final class StreamingContext: @unchecked Sendable {
   }
 
   /// The elements of several streams of the same type.
+  /// - Parameter streams: at least one; they must have the same slide.
   public func union<Element>(_ streams: [DStream<Element>]) -> DStream<Element> {
     DStream<Element>(self, label: "union", parents: streams) { [sluice] frame in
       let parts = streams.compactMap { $0.dataset(frame) }
@@ -114,6 +123,11 @@ public final class StreamingContext: @unchecked Sendable {
 
   /// Adds a listener; it hears of everything from the start on.
   public func addStreamingListener(_ listener: any StreamingListener) { listeners.append(listener) }
+
+  /// Calls each listener, for events that the driver does not see. On the driver's loop.
+  package func tellListeners(_ event: (any StreamingListener) -> Void) {
+    for listener in listeners { event(listener) }
+  }
 
   /// The sources' names, made unique: the logs find sources by them.
   package var sourceNames: [String] {
@@ -158,8 +172,13 @@ public final class StreamingContext: @unchecked Sendable {
   /// Notes what is wrong with the definition; `start` fails with the first of these.
   package func note(_ problem: StreamingError) { problems.append(problem) }
 
+  /// Fails where something was defined wrongly, or too late: after the start.
+  package func checkDefinition() throws(StreamingError) {
+    if let problem = problems.first { throw problem }
+  }
+
   func register(operator label: String) -> Int {
-    if driver != nil { note(.alreadyStarted) }
+    if state != .initialized { note(.alreadyStarted) }
     let number = operators.count { $0.label == label } + 1
     operators.append(Operator(label: label, name: "\(label)-\(number)", isDerived: true))
     return operators.count - 1
@@ -177,42 +196,88 @@ public final class StreamingContext: @unchecked Sendable {
     operators[index].isDerived = false
   }
 
-  package func addOutput(label: String, action: @escaping @Sendable (BatchFrame) throws -> Void) {
-    addOutput(label, .action(action))
+  @discardableResult
+  package func addOutput(
+    label: String, action: @escaping @Sendable (BatchFrame) throws -> Void
+  ) -> OutputDefinition {
+    addOutput(
+      label,
+      .action { [unowned self] frame in
+        try action(frame)
+        // An action that defines streams would define more of them with every batch.
+        try checkDefinition()
+      })
   }
 
-  package func addOutput(label: String, sink: any Sink, job: @escaping @Sendable (BatchFrame) -> SinkJob?) {
+  @discardableResult
+  package func addOutput(
+    label: String, sink: any Sink, job: @escaping @Sendable (BatchFrame) -> SinkJob?
+  ) -> OutputDefinition {
     addOutput(label, .sink(sink, job))
   }
 
-  private func addOutput(_ label: String, _ kind: StreamOutput.Kind) {
-    if driver != nil { note(.alreadyStarted) }
-    let number = outputs.count { $0.name.hasPrefix("\(label)-") } + 1
-    outputs.append(StreamOutput(name: "\(label)-\(number)", kind: kind))
+  private func addOutput(_ label: String, _ kind: StreamOutput.Kind) -> OutputDefinition {
+    if state != .initialized { note(.alreadyStarted) }
+    let number = outputs.count { $0.label == label } + 1
+    outputs.append(StreamOutput(label: label, name: "\(label)-\(number)", isDerived: true, kind: kind))
+    return OutputDefinition(context: self, index: outputs.count - 1)
+  }
+
+  func rename(output index: Int, to name: String) {
+    if outputs.contains(where: { $0.name == name && !$0.isDerived }) {
+      note(
+        .invalidDefinition(
+          "two outputs are named \(name): names are unique in a job, because recovery finds outputs by them"))
+    }
+    outputs[index].name = name
+    outputs[index].isDerived = false
   }
 
   // MARK: Life
 
   /// Starts the job: sources begin to read, and batches run from the next tick on.
   /// - Parameter terminated: called on the driver's loop when the job has ended, with the error that ended it.
-  /// - Throws: what is wrong with the definition.
+  /// - Throws: what is wrong with the definition; `alreadyStarted` for a second start, `alreadyStopped` after a stop.
   public func start(terminated: @escaping @Sendable ((any Error)?) -> Void) throws(StreamingError) {
-    if driver != nil { throw .alreadyStarted }
-    if let problem = problems.first { throw problem }
-    if outputs.isEmpty { throw .noOutputOperation }
+    switch state {
+    case .initialized: break
+    case .active: throw .alreadyStarted
+    case .stopped: throw .alreadyStopped
+    }
+    try checkDefinition()
+    try checkGraph()
     let endings = endings
-    let driver = Driver(self, listeners: listeners) { error in
+    let driver = Driver(self, listeners: listeners) { [self] error in
+      life.store(.stopped, ordering: .sequentiallyConsistent)
       if error == nil { for ending in endings { ending() } }
       terminated(error)
     }
     self.driver = driver
+    life.store(.active, ordering: .sequentiallyConsistent)
     environment.loop.post { driver.start() }
   }
 
-  /// Stops the job: gracefully, the batch that runs is finished and committed, and no further one begins. Callable from
-  /// anywhere, also before the first batch.
+  /// Where the context is in its life. Callable from anywhere.
+  public var state: StreamingContextState { life.load(ordering: .sequentiallyConsistent) }
+
+  /// Stops the job: gracefully, the batch that runs is finished and committed, and no further one begins; but what
+  /// receivers hold in memory only is worked through first, within `sluice.streaming.gracefulStopTimeout`, unless this is
+  /// the second call. Callable from anywhere, also before the first batch; a context that was not started cannot be
+  /// started any more.
   public func stop(gracefully: Bool = true) {
-    environment.loop.post { [self] in driver?.stop(gracefully: gracefully) }
+    // Stopped before it was started: there is nobody to tell.
+    let (isUnstarted, _) = life.compareExchange(
+      expected: .initialized, desired: .stopped, ordering: .sequentiallyConsistent)
+    if isUnstarted { return }
+    environment.loop.post { [self] in
+      guard let driver else { return }
+      guard gracefully, !isStopAsked, sources.contains(where: \.losesDataOnStop) else {
+        return driver.stop(gracefully: gracefully)
+      }
+      isStopAsked = true
+      driver.stopAtPresentEnd()
+      environment.loop.after(driver.gracefulStopTimeout) { driver.stop(gracefully: true) }
+    }
   }
 
   /// Works through what the sources hold at this moment, then stops. Callable from anywhere.

@@ -6,18 +6,23 @@ public enum StreamingError: DiagnosableError {
   case invalidDefinition(String)
   /// A context that was started cannot be changed or started again.
   case alreadyStarted
+  /// A context that was stopped cannot be started again.
+  case alreadyStopped
   /// Nothing would be computed: thrown when the context starts.
   case noOutputOperation
   /// A batch was not computed or not committed, and the job stops; the reason names the batch.
   case batchFailed(batch: BatchNumber, reason: String)
   /// The checkpoint folder cannot be used or its log cannot be written; the text says why.
   case checkpoint(String)
+  /// A receiver cannot go on, or was given what it cannot read; the text says why.
+  case receiver(String)
 
   /// The machine's for a failed batch, else the user's.
   public var fault: Fault {
     switch self {
-    case .invalidDefinition, .alreadyStarted, .noOutputOperation, .checkpoint: .user
+    case .invalidDefinition, .alreadyStarted, .alreadyStopped, .noOutputOperation, .checkpoint: .user
     case .batchFailed: .machine
+    case .receiver: .peer
     }
   }
   /// True for a failed batch alone: the job takes it up again when it is started again.
@@ -30,11 +35,14 @@ public enum StreamingError: DiagnosableError {
     switch self {
     case .invalidDefinition(let text): text
     case .alreadyStarted: "the streaming context was started already: define everything before start, and start once"
+    case .alreadyStopped:
+      "the streaming context was stopped: make a new one for a restart; with the same checkpoint folder it goes on "
+        + "where this one left off"
     case .noOutputOperation:
       "the job has no output operation, so nothing would be computed: add print(), foreachRDD, saveAsTextFiles or "
         + "saveToTopic"
     case .batchFailed(_, let reason): "the job stops: \(reason)"
-    case .checkpoint(let text): text
+    case .checkpoint(let text), .receiver(let text): text
     }
   }
 }

@@ -154,11 +154,11 @@ import Testing
     #expect(
       counts.join(counts.mapValues { -$0 }).toDebugString() == """
         (2) join
-        (2) reduceByKey [MEMORY_ONLY]
-          +-(3) map
-          (3) parallelize
-        (2) mapValues
-        (2) reduceByKey [MEMORY_ONLY] [shown above]
+         |  reduceByKey [MEMORY_ONLY]
+         +-(3) map
+            |  parallelize
+         |  mapValues
+         |  reduceByKey [MEMORY_ONLY] [shown above]
         """)
   }
 }

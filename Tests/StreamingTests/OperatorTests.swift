@@ -83,13 +83,6 @@ import Testing
     #expect(times.value.count == 2 && times.value[1] - times.value[0] == .seconds(1))
   }
 
-  /// The figure of Spark's guide: a window of three units that slides by two.
-  @Test func windowOfThreeSlidingByTwoNeedsADivisor() throws {
-    let harness = try StreamHarness()
-    harness.context.queueStream(QueueSource<Int>()).window(.seconds(3), slide: .seconds(2)).print()
-    #expect(throws: StreamingError.self) { try harness.start() }
-  }
-
   @Test func windowHoldsTheLastBatches() throws {
     let out = try marbles([[1], [2], [3], [4], [5]]) { $0.window(.seconds(3)) }
     #expect(out == [[1], [1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5]])

@@ -118,10 +118,7 @@ extension RDD where Element: Sendable {
   /// - Throws: `StorageError` where the level needs a disk that the context does not have, or elements that can be encoded
   ///   (see `ElementCodec`) and these cannot.
   @discardableResult public func persist(_ level: StorageLevel) throws(StorageError) -> RDD {
-    if level.usesDisk, context.blocks.space == nil { throw StorageError(.noDisk(operation: "persist(\(level))")) }
-    if level.needsCodec, ElementCodec<Element>() == nil {
-      throw StorageError(.noCodec(type: "\(Element.self)", operation: "persist(\(level))"))
-    }
+    try context.check(level, keeps: Element.self)
     keep(level)
     return self
   }
@@ -139,6 +136,18 @@ extension RDD where Element: Sendable {
     persistence.change { kept in
       guard kept.persisted == nil else { return }
       kept.persisted = PersistedPartitions(context.blocks, partitionCount: partitionCount, level: level)
+    }
+  }
+}
+
+extension SluiceContext {
+  /// Whether datasets of such elements can be kept at a level.
+  /// - Throws: `StorageError` where the level needs a disk that the context does not have, or elements that can be encoded
+  ///   (see `ElementCodec`) and these cannot.
+  public func check<Element>(_ level: StorageLevel, keeps type: Element.Type) throws(StorageError) {
+    if level.usesDisk, blocks.space == nil { throw StorageError(.noDisk(operation: "persist(\(level))")) }
+    if level.needsCodec, ElementCodec<Element>() == nil {
+      throw StorageError(.noCodec(type: "\(Element.self)", operation: "persist(\(level))"))
     }
   }
 }

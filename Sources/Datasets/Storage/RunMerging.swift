@@ -126,7 +126,7 @@ struct NumberHeap {
 
   /// Hands over one entry a key, by hash; the runs are used up.
   func merge(
-    _ combine: (Value, Value) throws -> Value, _ emit: (UnsafeBufferPointer<(Key, Value)>) throws -> Void
+    _ combine: (inout Value, Value) throws -> Void, _ emit: (UnsafeBufferPointer<(Key, Value)>) throws -> Void
   ) throws {
     while runs.count > runsMergedAtOnce {
       // Neighbours become one: the order of a key's values stays.
@@ -144,7 +144,7 @@ struct NumberHeap {
   }
 
   private func merge(
-    _ runs: ArraySlice<SpilledRun>, _ combine: (Value, Value) throws -> Value,
+    _ runs: ArraySlice<SpilledRun>, _ combine: (inout Value, Value) throws -> Void,
     _ emit: (UnsafeBufferPointer<(Key, Value)>) throws -> Void
   ) throws {
     let cursors = try runs.map { try RunCursor($0, codec, task.locals) }
@@ -172,7 +172,7 @@ struct NumberHeap {
       }
       let entry = cursors[index].current
       if let place = group.firstIndex(where: { $0.0 == entry.0 }) {
-        group[place].1 = try combine(group[place].1, entry.1)
+        try combine(&group[place].1, entry.1)
       } else {
         group.append(entry)
       }

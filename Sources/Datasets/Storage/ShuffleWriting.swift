@@ -166,6 +166,15 @@ extension ShuffleDependency {
     try read(try output.blocks(forReduce: partition), task, emit)
   }
 
+  /// As `read(_:_:_:)`, for a shuffle whose map side never writes to disk: a sample.
+  @inlinable func read<Element>(
+    _ partition: Int, _ emit: (UnsafeBufferPointer<Element>) throws -> Void
+  ) throws {
+    for block in try output.blocks(forReduce: partition) {
+      try unsafeDowncast(block, to: ArrayBlock<Element>.self).elements.withUnsafeBufferPointer { try emit($0) }
+    }
+  }
+
   @inlinable func read<Element>(
     _ blocks: [ShuffleBlock], _ task: TaskContext, _ emit: (UnsafeBufferPointer<Element>) throws -> Void
   ) throws {

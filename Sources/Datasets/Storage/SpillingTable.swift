@@ -40,10 +40,9 @@ public struct SpillingTable<Key: Hashable & Sendable, Value>: ~Copyable {
   }
 
   /// Finds or makes the entry of each element's key, in order, as `OrderedTable.merge` does.
-  /// - Parameter combine: makes one of an earlier value and a later one of the same key: needed where entries moved.
   @inlinable @inline(__always) public mutating func merge<Element>(
     _ elements: UnsafeBufferPointer<Element>, key: (Element) -> Key, initial: (Element) throws -> Value,
-    update: (inout Value, Element) throws -> Void, _ combine: (Value, Value) throws -> Value
+    update: (inout Value, Element) throws -> Void
   ) throws {
     var start = 0
     while start < elements.count {
@@ -51,12 +50,12 @@ public struct SpillingTable<Key: Hashable & Sendable, Value>: ~Copyable {
       let end = Swift.min(elements.count &- start, growth.step) &+ start
       try table.merge(
         UnsafeBufferPointer(rebasing: elements[start..<end]), key: key, initial: initial, update: update)
-      if growth.isDue(end &- start) { try measure(combine) }
+      if growth.isDue(end &- start) { try measure() }
       start = end
     }
   }
 
-  @usableFromInline mutating func measure(_ combine: (Value, Value) throws -> Value) throws {
+  @usableFromInline mutating func measure() throws {
     let entries = table.view
     let bytes =
       table.allocatedBytes + ElementSize.estimate(entries, room.task.locals) - entries.count
@@ -81,7 +80,7 @@ public struct SpillingTable<Key: Hashable & Sendable, Value>: ~Copyable {
       spill = try MapSpill(room.task, room.store, codec, partitions: partitioner.partitionCount)
     }
     guard let spill else { return false }
-    let order = table.order(by: partitioner)
+    let order = try table.order(by: partitioner)
     for partition in 0..<partitioner.partitionCount where order.starts[partition] < order.starts[partition + 1] {
       for index in order.entries[order.starts[partition]..<order.starts[partition + 1]] {
         if let base = table.view.baseAddress { try spill.append(base + Int(index)) }
@@ -103,7 +102,7 @@ public struct SpillingTable<Key: Hashable & Sendable, Value>: ~Copyable {
     }
     var buckets = [ContiguousArray<(Key, Value)>](repeating: [], count: count)
     for index in 0..<table.count {
-      buckets[partitioner.partition(table.entries[index].0)].append(table.entries[index])
+      buckets[try partitioner.place(table.entries[index].0)].append(table.entries[index])
     }
     return buckets.map { $0.isEmpty ? nil : ArrayBlock($0, lease: lease) }
   }
@@ -121,16 +120,16 @@ public struct SpillingTable<Key: Hashable & Sendable, Value>: ~Copyable {
   }
 
   /// Hands over all entries. For the reduce side, or for combining within a task; once.
-  /// - Parameter combine: makes one of an earlier value and a later one of the same key.
+  /// - Parameter combine: adds a later value of a key to an earlier one.
   @inlinable public mutating func emitAll(
-    _ combine: @escaping (Value, Value) throws -> Value, _ emit: (UnsafeBufferPointer<(Key, Value)>) throws -> Void
+    _ combine: @escaping (inout Value, Value) throws -> Void, _ emit: (UnsafeBufferPointer<(Key, Value)>) throws -> Void
   ) throws {
     guard let runs else { return try table.emitPairs(emit) }
     try emitMerged(runs, combine, emit)
   }
 
   @usableFromInline mutating func emitMerged(
-    _ runs: HashRuns<Key, Value>, _ combine: @escaping (Value, Value) throws -> Value,
+    _ runs: HashRuns<Key, Value>, _ combine: @escaping (inout Value, Value) throws -> Void,
     _ emit: (UnsafeBufferPointer<(Key, Value)>) throws -> Void
   ) throws {
     try runs.add(table.view)
@@ -147,8 +146,8 @@ extension OrderedTable {
 extension OrderedTable where Key: Sendable {
   /// The entries' numbers, partition by partition and in the order of insertion within each; those of partition p are
   /// `entries[starts[p]..<starts[p + 1]]`.
-  func order(by partitioner: Partitioner<Key>) -> (entries: [Int32], starts: [Int]) {
-    let places = (0..<count).map { partitioner.partition(entries[$0].0) }
+  func order(by partitioner: Partitioner<Key>) throws -> (entries: [Int32], starts: [Int]) {
+    let places = try (0..<count).map { try partitioner.place(entries[$0].0) }
     var starts = [Int](repeating: 0, count: partitioner.partitionCount + 1)
     for place in places { starts[place + 1] += 1 }
     for partition in 0..<partitioner.partitionCount { starts[partition + 1] += starts[partition] }

@@ -1,0 +1,68 @@
+import Datasets
+import Groundwork
+import Synchronization
+
+/// Where a streaming context is in its life; it goes from one to the next and never back.
+public enum StreamingContextState: UInt8, Sendable, AtomicRepresentable {
+  /// Being defined: nothing runs.
+  case initialized
+  /// Started, until the job has ended.
+  case active
+  /// Ended, or stopped before it was started; a restart needs a new context.
+  case stopped
+}
+
+extension StreamingContext {
+  /// Has every stream keep the datasets of its last batches for at least so long, so that `DStream.slice` finds them.
+  /// What sources need to compute them again is kept as well.
+  /// - Parameter duration: counts back from the time of the newest batch; the longest that was asked for holds.
+  public func remember(_ duration: Duration) {
+    if state != .initialized { note(.alreadyStarted) }
+    if duration < batchInterval {
+      note(
+        .invalidDefinition(
+          "remember: \(duration.text) is shorter than the batch interval of \(batchInterval.text), so nothing would be "
+            + "kept"))
+    }
+    rememberDuration = max(rememberDuration, duration)
+  }
+
+  /// A stream of what `body` makes of the datasets that several streams have in a batch. `body` runs on the driver, once
+  /// a batch; the time is the batch's, or the end of the window where the streams are ones of windows.
+  /// - Parameters:
+  ///   - streams: at least one; they must have the same slide.
+  ///   - body: gets a dataset for each stream, in their order.
+  public func transform<Element, Output>(
+    _ streams: [DStream<Element>],
+    _ body: @escaping @Sendable (_ datasets: [RDD<Element>], _ time: Timestamp) -> RDD<Output>
+  ) -> DStream<Output> {
+    checkNotEmpty(streams, "transform")
+    return DStream<Output>(self, label: "transform", parents: streams) { frame in
+      let datasets = streams.map { $0.dataset(frame) }
+      let present = datasets.compactMap { $0 }
+      guard let first = streams.first, present.count == streams.count else { return nil }
+      return body(present, first.time(frame))
+    }
+  }
+
+  func checkNotEmpty(_ streams: [AnyDStream], _ label: String) {
+    if streams.isEmpty { note(.invalidDefinition("\(label): no streams were given; give one or more")) }
+  }
+
+  /// What can only be told when everything is defined.
+  func checkGraph() throws(StreamingError) {
+    if outputs.isEmpty { throw .noOutputOperation }
+    var taken: Set<String> = []
+    for name in operators.map(\.name) + outputs.map(\.name) where !taken.insert(name).inserted {
+      throw .invalidDefinition(
+        "two parts of the job are named \(name), one of them by its kind and place: choose another name in named(_:)")
+    }
+    let jobs = setting("sluice.streaming.concurrentJobs") ?? "1"
+    guard jobs == "1" else {
+      throw .invalidDefinition(
+        "sluice.streaming.concurrentJobs is \(jobs): batches and their outputs run one after the other, because state "
+          + "and exactly-once commits need their order; leave it at 1, and let more tasks run at once with "
+          + "sluice.master local[N]")
+    }
+  }
+}
