@@ -12,16 +12,18 @@ extension RDD {
         context, label: label, partitionCount: partitionCount, dependencies: [.narrow(self)], partitioning: partitioning
       ) { [context] partition, task, emit in
         var table = SpillingTable<Key, Combined>(task, context, label: label)
-        try fill(partition, task, &table)
+        try task.naming(label) { try fill(partition, task, &table) }
         try table.emitAll(merge, emit)
       }
     }
     let shuffle = ShuffleDependency(
       parent: ready(for: partitioner), reducePartitions: partitioner.partitionCount
     ) { [context] partition, task in
-      var table = SpillingTable<Key, Combined>(task, context, label: label, try partitioner.resolved())
-      try fill(partition, task, &table)
-      return try table.finish()
+      try task.naming(label) {
+        var table = SpillingTable<Key, Combined>(task, context, label: label, try partitioner.resolved())
+        try fill(partition, task, &table)
+        return try table.finish()
+      }
     }
     return RDD<(Key, Combined)>(
       context, label: label, partitionCount: partitioner.partitionCount, dependencies: [.shuffle(shuffle)],
@@ -47,7 +49,12 @@ extension ShuffleDependency {
     var table = SpillingTable<Key, Value>(
       task, context, label: label, capacity: blocks.reduce(0) { Swift.max($0, $1.count) })
     try read(blocks, task) { (view: UnsafeBufferPointer<(Key, Value)>) in
-      try table.merge(view, key: { $0.0 }, initial: { $0.1 }, update: { try merge(&$0, $1.1) })
+      do {
+        try table.merge(view, key: { $0.0 }, initial: { $0.1 }, update: { try merge(&$0, $1.1) })
+      } catch {
+        task.noteFailure(in: label)
+        throw error
+      }
     }
     try table.emitAll(merge, emit)
   }

@@ -12,7 +12,7 @@ public struct HyperLogLog: Sendable {
   /// 1 << bits registers.
   private let bits: Int
 
-  /// - Parameter relativeSD: the relative standard deviation of the estimates, 0.0017 (256 KiB) ... 0.26; what lies
+  /// - Parameter relativeSD: the relative standard deviation of the estimates, 0.002 (256 KiB) ... 0.26; what lies
   ///   outside counts as the nearer end.
   public init(relativeSD: Double = 0.05) {
     var bits = 4

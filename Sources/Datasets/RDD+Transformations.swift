@@ -54,7 +54,7 @@ extension RDD {
       var elements: [Element] = []
       try compute(partition, task) { elements.append(contentsOf: $0) }
       var output = Chunk<S.Element>()
-      for element in try transform(partition, elements, task) {
+      for element in try task.naming(label, { try transform(partition, elements, task) }) {
         output.append(element)
         guard output.count == Chunk<S.Element>.usualCapacity else { continue }
         try emit(output.view)

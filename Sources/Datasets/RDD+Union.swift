@@ -37,9 +37,6 @@ extension SluiceContext {
 extension RDD {
   /// The elements of both, with repetitions; see `SluiceContext.union`.
   public func union(_ other: RDD<Element>) -> RDD<Element> { context.union([self, other]) }
-
-  /// As `union(_:)`.
-  public static func + (a: RDD, b: RDD) -> RDD { a.union(b) }
 }
 
 /// What a union consists of: finds the dataset that a partition belongs to, through unions within unions.

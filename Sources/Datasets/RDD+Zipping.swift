@@ -78,7 +78,7 @@ extension RDD {
       partitioning: preservesPartitioning ? partitioning : nil
     ) { partition, task, emit in
       var output = Chunk<S.Element>()
-      for element in try transform(partition, task) {
+      for element in try task.naming("zipPartitions", { try transform(partition, task) }) {
         output.append(element)
         guard output.count == Chunk<S.Element>.usualCapacity else { continue }
         try emit(output.view)

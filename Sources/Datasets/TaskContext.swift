@@ -77,6 +77,14 @@ public final class TaskContext {
   /// Raises the maximum of that name to `value`, where it is lower. Call it once a chunk, not once a record.
   public func raise(_ name: String, to value: Int64) { maxima[name] = max(maxima[name] ?? value, value) }
 
+  /// Does an operator's work; where it throws, the operator is noted unless one before it in the lineage was.
+  @inlinable func naming<Output: ~Copyable>(_ label: String, _ work: () throws -> Output) throws -> Output {
+    do { return try work() } catch {
+      noteFailure(in: label)
+      throw error
+    }
+  }
+
   /// Notes which operator's function threw; the first one counts, those around it only pass the error on.
   public func noteFailure(in label: String) {
     if failedOperator == nil { failedOperator = label }

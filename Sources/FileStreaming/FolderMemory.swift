@@ -29,11 +29,13 @@ struct FolderMemory: Sendable, Equatable {
 
   /// Takes in what a scan has found.
   /// - Parameters:
-  ///   - listing: the folder's files; those that were taken may be left out.
+  ///   - listing: the folder's files.
   ///   - time: the wall clock before the scan began.
   mutating func saw(_ listing: [InputFile], at time: Timestamp) {
     let horizon = scanned.map { max(floor, $0 - window) } ?? floor
     let known = Set(waiting.map(\.path))
+    // Written over, a file that was taken is remembered for as long as a scan could take it for a new one.
+    for file in listing where taken[file.path] != nil { taken[file.path] = file.modified }
     waiting = listing.filter { file in
       guard taken[file.path] == nil else { return false }
       // A file that waits is not forgotten because batches are late.

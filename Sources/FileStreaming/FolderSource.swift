@@ -69,9 +69,8 @@ final class FolderSource: StreamSource, @unchecked Sendable {
 
   private func scan(then: @escaping @Sendable () -> Void) {
     let time = driver.wallTime
-    let taken = Set(memory.taken.keys)
     helper.perform(for: driver) { [folder, isWanted, files] in
-      try FolderSource.list(folder, except: taken, isWanted, in: files)
+      try FolderSource.list(folder, isWanted, in: files)
     } then: { [self] result in
       switch result {
       case .success(let listing):
@@ -91,15 +90,13 @@ final class FolderSource: StreamSource, @unchecked Sendable {
 
   /// The files that may be taken. A file that vanishes meanwhile is not there.
   private static func list(
-    _ pattern: String, except taken: Set<String>, _ isWanted: (String) -> Bool, in files: any FileStore
+    _ pattern: String, _ isWanted: (String) -> Bool, in files: any FileStore
   ) throws -> [InputFile] {
     var found: [InputFile] = []
     for folder in try PathPattern.paths(pattern, in: files) {
       for name in try files.list(folder) where !PathPattern.isHidden(name) && !name.hasSuffix("._COPYING_") {
         let path = folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)"
-        guard !taken.contains(path), isWanted(path), let attributes = try files.attributes(path),
-          !attributes.isDirectory
-        else { continue }
+        guard isWanted(path), let attributes = try files.attributes(path), !attributes.isDirectory else { continue }
         found.append(InputFile(path: path, size: attributes.size, modified: attributes.modified))
       }
     }

@@ -292,6 +292,14 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
       })
   }
 
+  /// Where nobody has said yet how far the partition reaches, it may be as far as can be.
+  func lag(of partition: TopicPartition) -> Int64? {
+    guard let position = positions[partition], let arrived = fetcher?.buffer.snapshot(of: partition),
+      let end = (limits.isolation == .readCommitted ? arrived.lastStableOffset : nil) ?? arrived.highWatermark
+    else { return .max }
+    return max(0, end - position.next)
+  }
+
   func stop(then: @escaping @Sendable () -> Void) {
     let driver = connection.driverLoop
     let fetcher = fetcher

@@ -98,8 +98,10 @@ struct JobProgram: Sendable {
       storageFraction: try configuration.double("sluice.memory.storageFraction") ?? 0.5,
       executors: world.runner.executorCount, space: folder
     ) { TextOutput.error.write("\(programName): \($0)\n") }
+    let sluice = SluiceContext(runner: scheduler, defaultParallelism: max(1, parallelism), blocks: blocks)
+    sluice.attach(ExternalCommands(atOnceMax: world.runner.executorCount))
     let context = try StreamingContext(
-      sluice: SluiceContext(runner: scheduler, defaultParallelism: max(1, parallelism), blocks: blocks),
+      sluice: sluice,
       batchInterval: try configuration.duration("sluice.streaming.batchInterval") ?? .seconds(1),
       environment: StreamingEnvironment(
         world: world, loop: life.loop, scheduler: scheduler, jobName: jobName,

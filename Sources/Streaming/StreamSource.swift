@@ -82,6 +82,8 @@ public protocol StreamSource: AnyObject, Sendable {
   var isExhausted: Bool { get }
   /// How far it is behind, by what it knows at this moment.
   var lag: SourceLag { get }
+  /// How many records of one partition can be read and are in no plan yet; nil where the source cannot tell.
+  func lag(of partition: TopicPartition) -> Int64?
   /// Ends reading and gives up connections; `then` is called once when that is done.
   func stop(then: @escaping @Sendable () -> Void)
 }
@@ -90,6 +92,8 @@ extension StreamSource {
   public var unreplayableReason: String { "the source \(name) cannot be read again" }
   public var losesDataOnStop: Bool { false }
   public func restore(_ last: SourcePlan) {}
+  /// Cannot tell.
+  public func lag(of partition: TopicPartition) -> Int64? { nil }
   public var takesLimits: Bool { false }
   public var limitedPartitions: Int { 0 }
   public func limit(_ decision: RateDecision) {}

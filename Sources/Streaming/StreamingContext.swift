@@ -46,6 +46,11 @@ public struct StreamingEnvironment: Sendable {
 
 /// The entry to streaming: sources and outputs are defined on it, then it is started.
 ///
+/// There is no process-wide active context, and so no `getActive`: several contexts may run in one process, each on a loop
+/// of its own. What Spark's rule of one protects is held where it can break: a checkpoint folder and an output folder take
+/// one writer, and a consumer group refuses a foreign member. Nor is there a `getOrCreate`: `start` goes on where the
+/// checkpoint folder left off, with the graph as it is defined now, because no graph is ever written to disk.
+///
 /// Sendable: it is defined by one thread before `start`; from then on only the driver's loop touches it, and calls from
 /// elsewhere are posted there.
 public final class StreamingContext: @unchecked Sendable {
@@ -66,6 +71,8 @@ public final class StreamingContext: @unchecked Sendable {
   package private(set) var operators: [Operator] = []
   package private(set) var streams: [AnyDStream] = []
   package private(set) var sources: [any StreamSource] = []
+  /// By the operator's number, which source a stream reads.
+  package private(set) var sourceOfStream: [Int: Int] = [:]
   package private(set) var outputs: [StreamOutput] = []
   /// The engine's parts that take part in every batch, in the order of registration.
   package private(set) var participants: [any BatchParticipant] = []
@@ -107,9 +114,11 @@ public final class StreamingContext: @unchecked Sendable {
   ) -> DStream<Element> {
     let index = sources.count
     sources.append(source)
-    return DStream<Element>(self, label: label, parents: []) { frame in
+    let stream = DStream<Element>(self, label: label, parents: []) { frame in
       dataset(frame.identity, frame.plans[index])
     }
+    sourceOfStream[stream.operatorIndex] = index
+    return stream
   }
 
   /// The elements of several streams of the same type.
@@ -247,7 +256,8 @@ public final class StreamingContext: @unchecked Sendable {
     try checkDefinition()
     try checkGraph()
     let endings = endings
-    let driver = Driver(self, listeners: listeners) { [self] error in
+    let watch = StabilityWatch(interval: batchInterval, log: environment.log)
+    let driver = Driver(self, listeners: listeners + [watch]) { [self] error in
       life.store(.stopped, ordering: .sequentiallyConsistent)
       if error == nil { for ending in endings { ending() } }
       terminated(error)

@@ -78,7 +78,7 @@ private let setCases: [OperatorCase] = [
   },
   OperatorCase("union") { generated in
     let (a, b) = (generated.numbers(), generated.numbers())
-    return (texts(try (generated.dataset(a) + generated.dataset(b)).collect()), texts(a + b))
+    return (texts(try generated.dataset(a).union(generated.dataset(b)).collect()), texts(a + b))
   },
   OperatorCase("intersection") { generated in
     let (a, b) = (generated.numbers(), generated.numbers())

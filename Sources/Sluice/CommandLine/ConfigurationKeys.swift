@@ -62,6 +62,7 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.streaming.backpressure.pid.integral", .number, "0.2", "weight of the piled up scheduling delay"),
     .init("sluice.streaming.backpressure.pid.derived", .number, "0", "weight of the error's change"),
     .init("sluice.streaming.backpressure.pid.minRate", .number, "100", "records a second below which no rate goes"),
+    .init("sluice.streaming.state.drop", .text, nil, "operators whose stored state is given up, apart by commas"),
     .init("sluice.streaming.availableNow", .boolean, "false", "stop once what the topics held at start is done"),
     .init("sluice.streaming.gracefulStopTimeout", .duration, "30s", "bound of a graceful stop"),
     .init("sluice.streaming.unpersist", .boolean, "true", "free what a stream kept of datasets that it forgets"),
