@@ -1,8 +1,8 @@
 /// A setting the engine knows.
 public struct ConfigurationKey: Sendable {
   /// What a value must be; `master` is what `Master(text:)` reads, `integer` is 0 or more, `duration` longer than
-  /// nothing.
-  public enum Kind: Sendable { case text, integer, number, boolean, duration, master }
+  /// nothing, `bytes` a count of bytes such as `512m`.
+  public enum Kind: Sendable { case text, integer, number, boolean, duration, bytes, master }
   /// The key: `sluice.streaming.batchInterval`.
   public var name: String
   /// What a value must be.
@@ -25,6 +25,13 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.master", .master, "local[*]", "executor threads: local[N], or local[*] for one a core"),
     .init("sluice.default.parallelism", .integer, nil, "reduce partitions where an operator names no number"),
     .init("sluice.task.maxFailures", .integer, "4", "attempts of a task before its batch fails"),
+    .init(
+      "sluice.executor.memory", .bytes, "1g",
+      "memory for what datasets keep and shuffles work in; what is more goes to sluice.local.dir"),
+    .init(
+      "sluice.memory.storageFraction", .number, "0.5", "part of it that shuffles leave to persisted datasets"),
+    .init(
+      "sluice.local.dir", .text, nil, "folder for data that does not fit into memory; in the state folder if unset"),
     .init("sluice.scheduler.mode", .text, "FIFO", "which of several jobs goes first: FIFO, or FAIR by pools"),
     .init("sluice.scheduler.pool.<name>.weight", .integer, "1", "the pool's share beside the other pools, with FAIR"),
     .init("sluice.scheduler.pool.<name>.minShare", .integer, "0", "tasks at a time a pool gets before weights count"),
