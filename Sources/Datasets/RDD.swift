@@ -18,6 +18,10 @@ public class AnyRDD: @unchecked Sendable {
   /// The identity of the partitioner that placed the elements by key (see `Partitioner.identity`); nil where none did.
   /// Two datasets of equal identity need no shuffle between them.
   public internal(set) var partitioning: String?
+  /// The offset ranges that the partitions were read from, in their order, where the dataset is a batch of topics as its
+  /// source made it (Spark's HasOffsetRanges); empty for anything else, what is computed from such a dataset included.
+  /// A task finds its own by its partition's number. Set while the dataset is defined.
+  public package(set) var offsetRanges: [OffsetRange] = []
   @usableFromInline let persistence = Persistence()
   /// The nearest dataset up a chain of single narrow dependencies that knows its weight by itself, and what the operators
   /// between add: so that `weight(of:)` neither recurses nor walks along a long chain. nil: this dataset knows by itself.
