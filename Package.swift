@@ -130,7 +130,6 @@ let package = Package(
       ["KafkaClients", "KafkaProtocol", "Codecs", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests(
       "LogBrokerTests", ["LogBroker", "LogStorage", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
-    tests("JobSchedulingTests", ["JobScheduling", "Datasets", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests(
       "FileStreamingTests",
       [
@@ -138,6 +137,9 @@ let package = Package(
         "SystemInterfaces", "Groundwork",
       ]),
     tests("MonitoringTests", ["Monitoring", "Streaming", "LinuxSystem", "SystemInterfaces", "Groundwork"]),
+    tests(
+      "JobSchedulingTests",
+      ["JobScheduling", "Datasets", "Simulation", "LinuxSystem", "SystemInterfaces", "Groundwork"]),
     tests("StreamingTests", ["Streaming", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests(
       "KafkaStreamingTests",

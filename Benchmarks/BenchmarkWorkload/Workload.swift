@@ -7,6 +7,8 @@ import KafkaProtocol
 public struct Workload: Sendable {
   public static let recordSize = 100
   public let records: [Bytes]
+  /// The same records one behind the other, for `encode`.
+  private let memory: Bytes
 
   /// - Parameter batchSize: bytes of records, with what the format adds, that come near to this.
   public init(batchSize: Int, seed: UInt64) {
@@ -28,6 +30,7 @@ public struct Workload: Sendable {
       while line.count < Workload.recordSize { line.append(46) }
       return Bytes(line.prefix(Workload.recordSize))
     }
+    memory = Bytes(records.joined())
   }
 
   private static func words(_ random: inout SeededRandom) -> [[UInt8]] {
@@ -45,15 +48,19 @@ public struct Workload: Sendable {
     return low
   }
 
-  /// A batch of all records.
+  /// A batch of all records; they are appended from raw memory, so that no time is spent on counting references here.
   public func encode(
     _ builder: inout RecordBatchBuilder, _ codec: CompressionCodec, _ workspace: CodecWorkspace
   ) throws -> Bytes {
     builder.reset()
     var time: Int64 = 1_700_000_000_000
-    for record in records {
-      try builder.append(key: nil, value: record, timestamp: Timestamp(milliseconds: time))
-      time &+= 1
+    try memory.withUnsafeBytes { raw in
+      for index in records.indices {
+        let record = UnsafeRawBufferPointer(
+          rebasing: raw[index * Workload.recordSize..<(index + 1) * Workload.recordSize])
+        try builder.append(keyBuffer: nil, valueBuffer: record, timestamp: Timestamp(milliseconds: time))
+        time &+= 1
+      }
     }
     return try builder.finish(RecordBatchSettings(codec: codec), using: workspace)
   }

@@ -6,7 +6,7 @@ enum Cases {
   static let needle: Bytes = "ea"
 
   static func all(_ input: Input, keys: Int) throws -> [Case] {
-    [filterCount(input), wordCount(input), wordCountByValue(input), join(keys)]
+    [filterCount(input), wordCount(input), wordCountByValue(input), join(keys), sort(keys)]
   }
 
   static func filterCount(_ input: Input) -> Case {
@@ -65,6 +65,27 @@ enum Cases {
       }
       return sum
     }
+  }
+
+  static func sort(_ keys: Int) -> Case {
+    Case(name: "sort", items: keys) { context in
+      let sorted = context.parallelize(0..<keys, partitionCount: 4).map { scrambled($0) }.sortBy { $0 }
+      var place = 0
+      return try sorted.collect().reduce(0) { sum, element in
+        place += 1
+        return sum &+ element &* place
+      }
+    } loop: {
+      var sum = 0
+      for (index, element) in (0..<keys).map({ scrambled($0) }).sorted().enumerated() {
+        sum = sum &+ element &* (index + 1)
+      }
+      return sum
+    }
+  }
+
+  @Sendable private static func scrambled(_ number: Int) -> Int {
+    Int(truncatingIfNeeded: (UInt64(truncatingIfNeeded: number) &* 0x9E37_79B9_7F4A_7C15) >> 20)
   }
 }
 

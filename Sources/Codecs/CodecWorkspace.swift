@@ -10,13 +10,15 @@ public final class CodecWorkspace {
   /// The largest output arena, in bytes, that is kept for the next call.
   public static var spareMax: Int { 8 << 20 }
 
-  private var gzip: GzipContexts?
-  private var lz4: LZ4Contexts?
-  private var zstd: ZstdContexts?
-  private var spare: Arena?
+  // Unchecked, since no call of the workspace ends up in another of its calls: the checks would cost each batch a few
+  // per cent of its time.
+  @exclusivity(unchecked) private var gzip: GzipContexts?
+  @exclusivity(unchecked) private var lz4: LZ4Contexts?
+  @exclusivity(unchecked) private var zstd: ZstdContexts?
+  @exclusivity(unchecked) private var spare: Arena?
   /// Output bytes per 16 input bytes of the last call, by codec: formats that do not tell their size are given room by
   /// what came before.
-  private var ratios = [Int](repeating: 48, count: CompressionCodec.allCases.count)
+  @exclusivity(unchecked) private var ratios = [Int](repeating: 48, count: CompressionCodec.allCases.count)
 
   /// Output arenas allocated so far, for tests and benchmarks.
   package private(set) var arenasMade = 0
@@ -77,9 +79,9 @@ public final class CodecWorkspace {
         output throws(CodecError) in try contexts.decompress(bytes, to: output)
       }
     case .lz4:
-      let contexts = try lz4Contexts()
-      return try decompress(bytes, codec, limit: limit, stated: nil) {
-        output throws(CodecError) in try contexts.decompress(bytes, to: output)
+      return try decompress(bytes, codec, limit: limit, stated: nil) { output throws(CodecError) in
+        if let count = LZ4PlainFrame.decompress(bytes, to: output) { return count }
+        return try lz4Contexts().decompress(bytes, to: output)
       }
     case .zstd:
       let contexts = try zstdContexts()

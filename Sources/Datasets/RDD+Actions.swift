@@ -161,12 +161,35 @@ extension RDD {
     Dictionary(try collect(), uniquingKeysWith: { $1 })
   }
 
-  /// The values of one key; where the partitioning is known, of its partition only.
+  /// The pairs as a dictionary, equal keys' values combined; within each partition before anything goes to the driver,
+  /// without a shuffle.
+  /// - Parameter combine: must be associative.
+  @inlinable public func reduceByKeyLocally<Key: Hashable & Sendable, Value: Sendable>(
+    _ combine: @escaping @Sendable (Value, Value) throws -> Value
+  ) throws -> [Key: Value] where Element == (Key, Value) {
+    let parts = try context.runner.run(self, partitions: Array(0..<partitionCount), label: "reduceByKeyLocally") {
+      dataset, partition, task in
+      var table = OrderedTable<Key, Value>()
+      try dataset.compute(partition, task) { view in
+        try table.merge(view, key: { $0.0 }, initial: { $0.1 }, update: { $0 = try combine($0, $1.1) })
+      }
+      return ContiguousArray(table.view)
+    }
+    var result: [Key: Value] = [:]
+    for part in parts {
+      for (key, value) in part { result[key] = try result[key].map { try combine($0, value) } ?? value }
+    }
+    return result
+  }
+
+  /// The values of one key; where the keys are placed by a known partitioner, of its partition only.
   @inlinable public func lookup<Key: Hashable & Sendable, Value: Sendable>(_ key: Key) throws -> [Value]
   where Element == (Key, Value) {
-    let partitioner = Partitioner<Key>.hash(partitionCount)
-    let isPlaced = partitioning != nil && partitioning == partitioner.identity
-    let partitions = isPlaced ? [partitioner.partition(key)] : Array(0..<partitionCount)
+    var partitions = Array(0..<partitionCount)
+    // A range partitioner that has not sampled yet knows no place: then every partition is looked at.
+    if let partitioner = partitioning?.partitioner(for: Key.self), let resolved = try? partitioner.resolved() {
+      partitions = [try resolved.place(key)]
+    }
     return try filter { $0.0 == key }.values().collected(partitions).flatMap { $0 }
   }
 }

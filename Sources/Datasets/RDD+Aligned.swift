@@ -8,9 +8,14 @@ extension RDD {
     _ datasets: [RDD], _ context: SluiceContext, _ combine: @escaping @Sendable (Value, Value) throws -> Value
   ) -> RDD where Element == (Key, Value) {
     guard let first = datasets.first else { return context.empty() }
-    precondition(datasets.allSatisfy { $0.partitionCount == first.partitionCount }, "datasets that are not aligned")
+    guard datasets.allSatisfy({ $0.partitionCount == first.partitionCount }) else {
+      return .failing(
+        context, DatasetError(.unequalPartitionCounts(datasets.map(\.partitionCount)), operation: "merge"))
+    }
+    let isPlaced = datasets.allSatisfy { $0.partitioning == first.partitioning }
     return RDD(
-      context, label: "merge", partitionCount: first.partitionCount, dependencies: datasets.map { .narrow($0) }
+      context, label: "merge", partitionCount: first.partitionCount, dependencies: datasets.map { .narrow($0) },
+      partitioning: isPlaced ? first.partitioning : nil
     ) { partition, task, emit in
       var table = OrderedTable<Key, Value>()
       for dataset in datasets {

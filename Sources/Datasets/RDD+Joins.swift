@@ -1,27 +1,24 @@
-// Operators over two datasets of pairs. Where both are partitioned alike (after `reduceByKey`, `partitionBy`, another
-// join) nothing is shuffled. Keys come in the order in which they were first met: this dataset's, then the other's.
+// Operators over two datasets of pairs. Where one is placed by the partitioner already (after `reduceByKey`,
+// `partitionBy`, another join) only the other is shuffled, and where both are, nothing. Keys come in the order in which
+// they were first met: this dataset's, then the other's. Every pair of a key's values is held in memory.
 
 extension RDD {
-  /// For each key of either dataset: its values here and its values there.
-  /// - Parameter partitions: partitions of the result; nil takes over a partitioning that is there, else the default.
-  @inlinable public func cogroup<Key: Hashable & Sendable, Value, Other>(
-    _ other: RDD<(Key, Other)>, partitions: Int? = nil
-  ) -> RDD<(Key, ([Value], [Other]))> where Element == (Key, Value) {
-    grouping(other, partitions, label: "cogroup") { key, mine, theirs, output in
-      output.append((key, (mine, theirs)))
-    }
-  }
-
-  /// As `cogroup`.
-  @inlinable public func groupWith<Key: Hashable & Sendable, Value, Other>(
-    _ other: RDD<(Key, Other)>
-  ) -> RDD<(Key, ([Value], [Other]))> where Element == (Key, Value) { cogroup(other) }
-
   /// For each key of both: every pair of a value here and a value there.
+  /// - Parameters:
+  ///   - other: the other dataset.
+  ///   - partitions: partitions of the result. Where nil, those of the larger placement that is there, else the context's
+  ///     default parallelism.
   @inlinable public func join<Key: Hashable & Sendable, Value, Other>(
     _ other: RDD<(Key, Other)>, partitions: Int? = nil
   ) -> RDD<(Key, (Value, Other))> where Element == (Key, Value) {
-    grouping(other, partitions, label: "join") { key, mine, theirs, output in
+    join(other, partitioner(partitions, with: [other]))
+  }
+
+  /// As `join(_:partitions:)`, placed by a partitioner.
+  @inlinable public func join<Key: Hashable & Sendable, Value, Other>(
+    _ other: RDD<(Key, Other)>, _ partitioner: Partitioner<Key>
+  ) -> RDD<(Key, (Value, Other))> where Element == (Key, Value) {
+    grouping(other, partitioner, label: "join") { key, mine, theirs, output in
       for value in mine {
         for match in theirs { output.append((key, (value, match))) }
       }
@@ -29,10 +26,21 @@ extension RDD {
   }
 
   /// As `join`, and the values here whose key has none there, once, with nil.
+  /// - Parameters:
+  ///   - other: the other dataset.
+  ///   - partitions: partitions of the result. Where nil, those of the larger placement that is there, else the context's
+  ///     default parallelism.
   @inlinable public func leftOuterJoin<Key: Hashable & Sendable, Value, Other>(
     _ other: RDD<(Key, Other)>, partitions: Int? = nil
   ) -> RDD<(Key, (Value, Other?))> where Element == (Key, Value) {
-    grouping(other, partitions, label: "leftOuterJoin") { key, mine, theirs, output in
+    leftOuterJoin(other, partitioner(partitions, with: [other]))
+  }
+
+  /// As `leftOuterJoin(_:partitions:)`, placed by a partitioner.
+  @inlinable public func leftOuterJoin<Key: Hashable & Sendable, Value, Other>(
+    _ other: RDD<(Key, Other)>, _ partitioner: Partitioner<Key>
+  ) -> RDD<(Key, (Value, Other?))> where Element == (Key, Value) {
+    grouping(other, partitioner, label: "leftOuterJoin") { key, mine, theirs, output in
       for value in mine {
         if theirs.isEmpty { output.append((key, (value, nil))) }
         for match in theirs { output.append((key, (value, match))) }
@@ -41,10 +49,21 @@ extension RDD {
   }
 
   /// As `join`, and the values there whose key has none here, once, with nil.
+  /// - Parameters:
+  ///   - other: the other dataset.
+  ///   - partitions: partitions of the result. Where nil, those of the larger placement that is there, else the context's
+  ///     default parallelism.
   @inlinable public func rightOuterJoin<Key: Hashable & Sendable, Value, Other>(
     _ other: RDD<(Key, Other)>, partitions: Int? = nil
   ) -> RDD<(Key, (Value?, Other))> where Element == (Key, Value) {
-    grouping(other, partitions, label: "rightOuterJoin") { key, mine, theirs, output in
+    rightOuterJoin(other, partitioner(partitions, with: [other]))
+  }
+
+  /// As `rightOuterJoin(_:partitions:)`, placed by a partitioner.
+  @inlinable public func rightOuterJoin<Key: Hashable & Sendable, Value, Other>(
+    _ other: RDD<(Key, Other)>, _ partitioner: Partitioner<Key>
+  ) -> RDD<(Key, (Value?, Other))> where Element == (Key, Value) {
+    grouping(other, partitioner, label: "rightOuterJoin") { key, mine, theirs, output in
       if mine.isEmpty {
         for match in theirs { output.append((key, (nil, match))) }
       }
@@ -55,10 +74,21 @@ extension RDD {
   }
 
   /// As `join`, and the values whose key has none on the other side, once, with nil.
+  /// - Parameters:
+  ///   - other: the other dataset.
+  ///   - partitions: partitions of the result. Where nil, those of the larger placement that is there, else the context's
+  ///     default parallelism.
   @inlinable public func fullOuterJoin<Key: Hashable & Sendable, Value, Other>(
     _ other: RDD<(Key, Other)>, partitions: Int? = nil
   ) -> RDD<(Key, (Value?, Other?))> where Element == (Key, Value) {
-    grouping(other, partitions, label: "fullOuterJoin") { key, mine, theirs, output in
+    fullOuterJoin(other, partitioner(partitions, with: [other]))
+  }
+
+  /// As `fullOuterJoin(_:partitions:)`, placed by a partitioner.
+  @inlinable public func fullOuterJoin<Key: Hashable & Sendable, Value, Other>(
+    _ other: RDD<(Key, Other)>, _ partitioner: Partitioner<Key>
+  ) -> RDD<(Key, (Value?, Other?))> where Element == (Key, Value) {
+    grouping(other, partitioner, label: "fullOuterJoin") { key, mine, theirs, output in
       if mine.isEmpty {
         for match in theirs { output.append((key, (nil, match))) }
       }
@@ -70,82 +100,40 @@ extension RDD {
   }
 
   /// The pairs whose key does not stand in the other dataset.
+  /// - Parameters:
+  ///   - other: the other dataset.
+  ///   - partitions: partitions of the result. Where nil, those of the larger placement that is there, else the context's
+  ///     default parallelism.
   @inlinable public func subtractByKey<Key: Hashable & Sendable, Value, Other>(
     _ other: RDD<(Key, Other)>, partitions: Int? = nil
   ) -> RDD<(Key, Value)> where Element == (Key, Value) {
-    grouping(other, partitions, label: "subtractByKey") { key, mine, theirs, output in
+    subtractByKey(other, partitioner(partitions, with: [other]))
+  }
+
+  /// As `subtractByKey(_:partitions:)`, placed by a partitioner.
+  @inlinable public func subtractByKey<Key: Hashable & Sendable, Value, Other>(
+    _ other: RDD<(Key, Other)>, _ partitioner: Partitioner<Key>
+  ) -> RDD<(Key, Value)> where Element == (Key, Value) {
+    grouping(other, partitioner, label: "subtractByKey") { key, mine, theirs, output in
       if theirs.isEmpty { for value in mine { output.append((key, value)) } }
-    }
-  }
-
-  /// The elements that do not stand in the other dataset, with their repetitions.
-  @inlinable public func subtract(_ other: RDD<Element>, partitions: Int? = nil) -> RDD<Element>
-  where Element: Hashable & Sendable {
-    let mine: RDD<(Element, Bool)> = map { ($0, true) }
-    return mine.subtractByKey(other.map { ($0, true) }, partitions: partitions).map { $0.0 }
-  }
-
-  /// The elements of both, each once.
-  @inlinable public func intersection(_ other: RDD<Element>, partitions: Int? = nil) -> RDD<Element>
-  where Element: Hashable & Sendable {
-    let mine: RDD<(Element, Bool)> = map { ($0, true) }
-    let theirs: RDD<(Element, Bool)> = other.map { ($0, true) }
-    return mine.grouping(theirs, partitions, label: "intersection", givesPairs: false) {
-      element, mine, theirs, output in
-      if !mine.isEmpty && !theirs.isEmpty { output.append(element) }
-    }
-  }
-
-  /// Every pair of an element here and an element there: partitions here times partitions there.
-  @inlinable public func cartesian<Other>(_ other: RDD<Other>) -> RDD<(Element, Other)> {
-    let width = other.partitionCount
-    return RDD<(Element, Other)>(
-      context, label: "cartesian", partitionCount: partitionCount * width,
-      dependencies: [.narrow(self), .narrow(other)],
-      weight: { [self] in weight(of: $0 / width) + other.weight(of: $0 % width) }
-    ) { [self] partition, task, emit in
-      var theirs: [Other] = []
-      try other.compute(partition % width, task) { theirs.append(contentsOf: $0) }
-      var output = Chunk<(Element, Other)>()
-      try compute(partition / width, task) { view in
-        for element in view {
-          for match in theirs { output.append((element, match)) }
-          guard output.count >= Chunk<(Element, Other)>.usualCapacity else { continue }
-          try emit(output.view)
-          output.clear()
-        }
-      }
-      if output.count > 0 { try emit(output.view) }
     }
   }
 
   /// Both datasets' values brought together by key; `give` gets each key with them.
   /// - Parameter givesPairs: whether what comes of a key are pairs with that key, which then stand in its partition.
   @inlinable func grouping<Key: Hashable & Sendable, Value, Other, Output>(
-    _ other: RDD<(Key, Other)>, _ partitions: Int?, label: String, givesPairs: Bool = true,
+    _ other: RDD<(Key, Other)>, _ partitioner: Partitioner<Key>, label: String, givesPairs: Bool = true,
     _ give: @escaping @Sendable (Key, [Value], [Other], inout Chunk<Output>) -> Void
   ) -> RDD<Output> where Element == (Key, Value) {
-    let partitioner: Partitioner<Key> = commonPartitioner(other, partitions)
     let left = GroupingSide(self, partitioner)
     let right = GroupingSide(other, partitioner)
     return RDD<Output>(
       context, label: label, partitionCount: partitioner.partitionCount,
-      dependencies: [left.dependency, right.dependency],
-      partitioning: givesPairs ? partitioner.identity : nil
+      dependencies: [left.dependency, right.dependency], partitioning: givesPairs ? partitioner.placement : nil
     ) { partition, task, emit in
       var groups = OrderedTable<Key, ([Value], [Other])>()
-      try left.read(partition, task) { view in
-        for index in 0..<view.count {
-          let (entry, _) = groups.entry(view[index].0, ([], []))
-          groups[entry].0.append(view[index].1)
-        }
-      }
-      try right.read(partition, task) { view in
-        for index in 0..<view.count {
-          let (entry, _) = groups.entry(view[index].0, ([], []))
-          groups[entry].1.append(view[index].1)
-        }
-      }
+      try left.group(partition, task, ([], []), into: &groups) { $0.0.append($1) }
+      try right.group(partition, task, ([], []), into: &groups) { $0.1.append($1) }
       var output = Chunk<Output>()
       for entry in 0..<groups.count {
         let (mine, theirs) = groups[entry]

@@ -3,57 +3,64 @@ import Groundwork
 extension RDD {
   /// One pair a key: its values combined by `combine`, which must be associative; before the shuffle within each
   /// partition, then in the order of the map partitions.
-  /// - Parameter partitions: partitions of the result; the context's default parallelism where nil.
+  /// - Parameter partitions: partitions of the result. Where nil, those of the partitioner that placed this dataset, so
+  ///   that nothing is shuffled, else the context's default parallelism.
   @inlinable public func reduceByKey<Key: Hashable & Sendable, Value>(
     partitions: Int? = nil, _ combine: @escaping @Sendable (Value, Value) throws -> Value
   ) -> RDD<(Key, Value)> where Element == (Key, Value) {
-    reduceByKey(.hash(partitions ?? context.defaultParallelism), combine)
+    reduceByKey(partitioner(partitions), combine)
   }
 
-  /// As `reduceByKey(partitions:_:)`, with the keys of the result placed by `partitioner`.
+  /// As `reduceByKey(partitions:_:)`, placed by a partitioner.
   @inlinable public func reduceByKey<Key: Hashable & Sendable, Value>(
     _ partitioner: Partitioner<Key>, _ combine: @escaping @Sendable (Value, Value) throws -> Value
   ) -> RDD<(Key, Value)> where Element == (Key, Value) {
-    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) {
-      [self] partition, task in
+    combined(partitioner, label: "reduceByKey") { [self] partition, task in
       var table = OrderedTable<Key, Value>()
       try compute(partition, task) { view in
         try table.merge(view, key: { $0.0 }, initial: { $0.1 }, update: { $0 = try combine($0, $1.1) })
       }
-      return table.blocks(partitioner)
+      return table
+    } merge: {
+      $0 = try combine($0, $1)
     }
-    return RDD<(Key, Value)>.merging(shuffle, context, partitioner, label: "reduceByKey", combine)
   }
 
   /// How often each element occurs.
+  /// - Parameter partitions: partitions of the result; the context's default parallelism where nil.
   @inlinable public func counted(partitions: Int? = nil) -> RDD<(Element, Int)>
   where Element: Hashable & Sendable {
-    let partitioner = Partitioner<Element>.hash(partitions ?? context.defaultParallelism)
-    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) {
+    combined(Partitioner<Element>.hash(partitions ?? context.defaultParallelism), label: "countByValue") {
       [self] partition, task in
       var table = OrderedTable<Element, Int>()
       try compute(partition, task) { view in
         table.merge(view, key: { $0 }, initial: { _ in 1 }, update: { count, _ in count &+= 1 })
       }
-      return table.blocks(partitioner)
+      return table
+    } merge: {
+      $0 += $1
     }
-    return RDD<(Element, Int)>.merging(shuffle, context, partitioner, label: "countByValue") { $0 + $1 }
   }
 
   /// All values of each key, in the order of the partitions and within them.
+  /// - Parameter partitions: partitions of the result; see `reduceByKey`.
   @inlinable public func groupByKey<Key: Hashable & Sendable, Value>(
     partitions: Int? = nil
+  ) -> RDD<(Key, [Value])> where Element == (Key, Value) { groupByKey(partitioner(partitions)) }
+
+  /// As `groupByKey(partitions:)`, placed by a partitioner.
+  @inlinable public func groupByKey<Key: Hashable & Sendable, Value>(
+    _ partitioner: Partitioner<Key>
   ) -> RDD<(Key, [Value])> where Element == (Key, Value) {
-    let partitioner = Partitioner<Key>.hash(partitions ?? context.defaultParallelism)
-    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) {
-      [self] partition, task in
+    combined(partitioner, label: "groupByKey") { [self] partition, task in
       var table = OrderedTable<Key, [Value]>()
       try compute(partition, task) { view in
         table.merge(view, key: { $0.0 }, initial: { [detached($0.1)] }, update: { $0.append(detached($1.1)) })
       }
-      return table.blocks(partitioner)
+      return table
+    } merge: {
+      $0.append(contentsOf: $1)
     }
-    return RDD<(Key, [Value])>.merging(shuffle, context, partitioner, label: "groupByKey") { $0 + $1 }
   }
 
   /// Each value transformed; keys and partitions stay.
@@ -101,42 +108,5 @@ extension RDD {
     _ table: [Key: Other]
   ) -> RDD<(Key, (Value, Other?))> where Element == (Key, Value) {
     apply(.map { ($0.0, ($0.1, table[$0.0])) }, label: "leftOuterJoin", keepsPartitioning: true)
-  }
-
-  /// The reduce side of a shuffle whose map side combined: entries of equal keys combined in the order of the map
-  /// partitions.
-  @inlinable public static func merging<Key: Hashable & Sendable, Value>(
-    _ shuffle: ShuffleDependency, _ context: SluiceContext, _ partitioner: Partitioner<Key>, label: String,
-    _ combine: @escaping @Sendable (Value, Value) throws -> Value
-  ) -> RDD where Element == (Key, Value) {
-    RDD(
-      context, label: label, partitionCount: shuffle.reducePartitions, dependencies: [.shuffle(shuffle)],
-      partitioning: partitioner.identity
-    ) { partition, _, emit in
-      let blocks = try shuffle.output.blocks(forReduce: partition)
-      if blocks.count == 1 {
-        // One map task's entries are combined already.
-        let elements = unsafeDowncast(blocks[0], to: ArrayBlock<(Key, Value)>.self).elements
-        try elements.withUnsafeBufferPointer { try emit($0) }
-        return
-      }
-      var table = OrderedTable<Key, Value>(capacity: blocks.reduce(0) { Swift.max($0, $1.count) })
-      for block in blocks {
-        try unsafeDowncast(block, to: ArrayBlock<(Key, Value)>.self).elements.withUnsafeBufferPointer { view in
-          try table.merge(view, key: { $0.0 }, initial: { $0.1 }, update: { $0 = try combine($0, $1.1) })
-        }
-      }
-      try table.emitPairs(emit)
-    }
-  }
-}
-
-extension OrderedTable where Key: Sendable {
-  /// The entries as one block for each partition that has some, in the order of insertion.
-  @inlinable public func blocks(_ partitioner: Partitioner<Key>) -> [ShuffleBlock?] {
-    if partitioner.partitionCount == 1 { return [count == 0 ? nil : ArrayBlock(ContiguousArray(view))] }
-    var buckets = ShuffleBuckets<(Key, Value)>(partitioner.partitionCount)
-    for index in 0..<count { buckets.append(entries[index], to: partitioner.partition(entries[index].0)) }
-    return buckets.blocks()
   }
 }

@@ -1,14 +1,14 @@
 extension RDD {
   /// The same pairs, each in the partition of its key; within one, in the order of the partitions they came from. The
-  /// dataset itself where it is partitioned so already.
-  @inlinable public func partitionBy<Key: Hashable & Sendable, Value>(
+  /// dataset itself where it is placed so already.
+  @inlinable public func partitionBy<Key, Value>(
     _ partitioner: Partitioner<Key>
   ) -> RDD<(Key, Value)> where Element == (Key, Value) {
-    if let identity = partitioner.identity, partitioning == identity { return self }
+    if isPlaced(by: partitioner) { return self }
     let side = GroupingSide(self, partitioner)
     return RDD<(Key, Value)>(
       context, label: "partitionBy", partitionCount: partitioner.partitionCount, dependencies: [side.dependency],
-      partitioning: partitioner.identity, compute: side.read)
+      partitioning: partitioner.placement, compute: side.read)
   }
 
   /// The same elements in another number of partitions, evenly: each partition deals its elements out in turn, beginning
@@ -43,39 +43,9 @@ extension RDD {
     let parts: @Sendable (Int) -> Range<Int> = { whole * $0 / count..<whole * ($0 + 1) / count }
     return RDD<Element>(
       context, label: "coalesce", partitionCount: count, dependencies: [.narrow(self)],
-      weight: { [self] in parts($0).reduce(0) { $0 + weight(of: $1) } }
+      reads: { [self] in parts($0).map { PartitionReference(self, $0) } }
     ) { [self] partition, task, emit in
       for part in parts(partition) { try compute(part, task, emit) }
-    }
-  }
-
-  /// Each element once; which of equals is kept, and the order, follow the order of the partitions.
-  @inlinable public func distinct(partitions: Int? = nil) -> RDD<Element> where Element: Hashable & Sendable {
-    let partitioner = Partitioner<Element>.hash(partitions ?? Swift.max(1, partitionCount))
-    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) {
-      [self] partition, task in
-      var table = OrderedTable<Element, Void>()
-      try compute(partition, task) { view in
-        for index in 0..<view.count { _ = table.entry(view[index], ()) }
-      }
-      var buckets = ShuffleBuckets<Element>(partitioner.partitionCount)
-      for index in 0..<table.count {
-        buckets.append(table.key(at: index), to: partitioner.partition(table.key(at: index)))
-      }
-      return buckets.blocks()
-    }
-    return RDD<Element>(
-      context, label: "distinct", partitionCount: partitioner.partitionCount, dependencies: [.shuffle(shuffle)]
-    ) { partition, _, emit in
-      var table = OrderedTable<Element, Void>()
-      var output = Chunk<Element>()
-      try shuffle.read(partition) { (view: UnsafeBufferPointer<Element>) in
-        for index in 0..<view.count where table.entry(view[index], ()).isNew { output.append(view[index]) }
-        if output.count > 0 {
-          try emit(output.view)
-          output.clear()
-        }
-      }
     }
   }
 }

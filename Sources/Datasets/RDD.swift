@@ -15,9 +15,9 @@ public class AnyRDD: @unchecked Sendable {
   public private(set) var dependencies: [Dependency]
   /// The operator that made it, for people: `map`, `reduceByKey`, `kafka`.
   public internal(set) var label: String
-  /// The identity of the partitioner that placed the elements by key (see `Partitioner.identity`); nil where none did.
-  /// Two datasets of equal identity need no shuffle between them.
-  public internal(set) var partitioning: String?
+  /// How the elements were placed by key; nil where nothing placed them. Two datasets of equal placement need no shuffle
+  /// between them.
+  public internal(set) var partitioning: Placement?
   /// The offset ranges that the partitions were read from, in their order, where the dataset is a batch of topics as its
   /// source made it (Spark's HasOffsetRanges); empty for anything else, what is computed from such a dataset included.
   /// A task finds its own by its partition's number. Set while the dataset is defined.
@@ -27,6 +27,8 @@ public class AnyRDD: @unchecked Sendable {
   /// between add: so that `weight(of:)` neither recurses nor walks along a long chain. nil: this dataset knows by itself.
   private let weightSource: AnyRDD?
   private let weightAdded: Int64
+  /// Whether one of the dependencies is a shuffle.
+  private let readsShuffles: Bool
 
   init(
     _ context: SluiceContext, partitionCount: Int, dependencies: [Dependency], label: String, hasOwnWeight: Bool
@@ -35,6 +37,10 @@ public class AnyRDD: @unchecked Sendable {
     self.partitionCount = partitionCount
     self.dependencies = dependencies
     self.label = label
+    readsShuffles = dependencies.contains { dependency in
+      if case .shuffle = dependency { return true }
+      return false
+    }
     if !hasOwnWeight, dependencies.count == 1, case .narrow(let parent) = dependencies[0] {
       weightSource = parent.weightSource ?? parent
       weightAdded = parent.weightAdded + AnyRDD.operatorWeight
@@ -52,19 +58,48 @@ public class AnyRDD: @unchecked Sendable {
   /// The weight that the dataset was defined with, nil where it follows from the dependencies.
   func ownWeight(of partition: Int) -> Int64? { nil }
 
+  /// The partitions that one partition reads, nil where they are the narrow parents' of the same number.
+  func partitionsRead(by partition: Int) -> [PartitionReference]? { nil }
+
   /// Expected work of one partition in nanoseconds, by which the runner decides where it runs. O(1) along a chain of
-  /// narrow operators.
+  /// narrow operators; where a lineage branches, at most `weighedMax` of its datasets are looked at and the others taken
+  /// to be like them.
   public final func weight(of partition: Int) -> Int64 {
-    if let weightSource {
-      return weightAdded + (partition < weightSource.partitionCount ? weightSource.weight(of: partition) : 0)
+    if let weightSource, let own = weightSource.ownWeight(of: partition) { return weightAdded + own }
+    var pending = [PartitionReference(self, partition)]
+    var sum: Int64 = 0
+    var looked: Int64 = 0
+    while let reference = pending.popLast() {
+      if looked == AnyRDD.weighedMax {
+        let others = Int64(pending.count + 1).multipliedReportingOverflow(by: Swift.max(1, sum / looked))
+        return others.overflow ? .max : Int64(clamping: UInt64(sum) + UInt64(others.partialValue))
+      }
+      looked += 1
+      sum &+= Swift.min(reference.dataset.weigh(reference.partition, &pending), 1 << 50)
     }
-    if let own = ownWeight(of: partition) { return own }
-    return dependencies.reduce(AnyRDD.operatorWeight) { sum, dependency in
+    return sum
+  }
+
+  /// How many datasets `weight(of:)` looks at for one partition: with 2^50 ns each, the sum stays below 2^63.
+  private static var weighedMax: Int64 { 256 }
+
+  /// What this dataset adds to a partition's weight by itself; what it reads goes to `pending`.
+  private func weigh(_ partition: Int, _ pending: inout [PartitionReference]) -> Int64 {
+    let dataset = weightSource ?? self
+    guard partition >= 0, partition < dataset.partitionCount else { return weightAdded }
+    if let own = dataset.ownWeight(of: partition) { return weightAdded + Swift.max(0, own) }
+    var sum = weightAdded + AnyRDD.operatorWeight
+    let read = dataset.partitionsRead(by: partition)
+    if let read { pending.append(contentsOf: read.reversed()) }
+    // Of a wide union, each partition must not look at every member.
+    if read != nil, !dataset.readsShuffles { return sum }
+    for dependency in dataset.dependencies {
       switch dependency {
-      case .narrow(let parent): sum + (partition < parent.partitionCount ? parent.weight(of: partition) : 0)
-      case .shuffle(let shuffle): sum + shuffle.output.weight(ofReduce: partition)
+      case .narrow(let parent): if read == nil { pending.append(PartitionReference(parent, partition)) }
+      case .shuffle(let shuffle): sum &+= shuffle.output.weight(ofReduce: partition)
       }
     }
+    return sum
   }
 
   /// Drops the computation and the dependencies and hands over the parents; only for the dataset's last owner.
@@ -90,6 +125,22 @@ public class AnyRDD: @unchecked Sendable {
   }
 }
 
+/// One partition of a dataset.
+public struct PartitionReference: Sendable {
+  /// The dataset.
+  public let dataset: AnyRDD
+  /// The partition's number in it.
+  public let partition: Int
+
+  /// - Parameters:
+  ///   - dataset: the dataset.
+  ///   - partition: the partition's number in it.
+  public init(_ dataset: AnyRDD, _ partition: Int) {
+    self.dataset = dataset
+    self.partition = partition
+  }
+}
+
 /// How a dataset depends on another: the scheduler cuts stages at shuffles and nowhere else.
 public enum Dependency: Sendable {
   /// Each partition reads a bounded number of the parent's partitions, in the same task.
@@ -111,28 +162,48 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
 
   /// Gives nothing once the dataset is taken apart. (Not an optional: a function inside one is called through thunks.)
   @usableFromInline var produce: Compute
-  private let weigh: (@Sendable (Int) -> Int64)?
+  private var weighing: (@Sendable (Int) -> Int64)?
+  private var reading: (@Sendable (Int) -> [PartitionReference])?
+  /// What a union consists of, so that unions of unions are seen through.
+  var union: UnionMembers<Element>?
 
   /// - Parameters:
+  ///   - context: where the dataset lives.
   ///   - label: the operator's name, for people.
-  ///   - partitioning: the identity of the partitioner that placed the elements, where one did.
-  ///   - weight: the expected work of a partition in nanoseconds; nil adds up the parents'.
+  ///   - partitionCount: how many partitions there are.
+  ///   - dependencies: what a partition is computed from.
+  ///   - partitioning: how the elements were placed by key, where they were.
+  ///   - weight: the expected work of a partition in nanoseconds; nil adds up that of what it reads.
+  ///   - reads: the partitions of narrow parents that one partition reads; nil where they have its own number.
+  ///   - compute: computes one partition.
   public init(
     _ context: SluiceContext, label: String, partitionCount: Int, dependencies: [Dependency],
-    partitioning: String? = nil, weight: (@Sendable (Int) -> Int64)? = nil, compute: @escaping Compute
+    partitioning: Placement? = nil, weight: (@Sendable (Int) -> Int64)? = nil,
+    reads: (@Sendable (Int) -> [PartitionReference])? = nil, compute: @escaping Compute
   ) {
     produce = compute
-    weigh = weight
+    weighing = weight
+    reading = reads
     super.init(
-      context, partitionCount: partitionCount, dependencies: dependencies, label: label, hasOwnWeight: weight != nil)
+      context, partitionCount: partitionCount, dependencies: dependencies, label: label,
+      hasOwnWeight: weight != nil || reads != nil)
     self.partitioning = partitioning
   }
 
-  deinit { produce = { _, _, _ in } }
+  deinit { forget() }
+
+  /// Drops everything that may refer to ancestors.
+  private func forget() {
+    produce = { _, _, _ in }
+    weighing = nil
+    reading = nil
+    union = nil
+  }
 
   override func dismantle(into parents: inout [AnyRDD]) {
-    produce = { _, _, _ in }
+    // The parents first: what is dropped then holds none of them alone.
     super.dismantle(into: &parents)
+    forget()
   }
 
   /// Computes one partition, or takes it from memory where the dataset is persisted, handing over its chunks in order.
@@ -148,7 +219,9 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
     }
   }
 
-  override func ownWeight(of partition: Int) -> Int64? { weigh?(partition) }
+  override func ownWeight(of partition: Int) -> Int64? { weighing?(partition) }
+
+  override func partitionsRead(by partition: Int) -> [PartitionReference]? { reading?(partition) }
 
   /// The dataset after a narrow operator.
   /// - Parameter keepsPartitioning: whether equal keys stay where they are: the operator changes no key.

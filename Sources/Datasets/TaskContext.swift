@@ -29,15 +29,25 @@ public final class TaskContext {
   public var inputPosition: (() -> String)?
   /// The operator whose function threw first, for the message; nil where the task does not know.
   public private(set) var failedOperator: String?
+  /// What the driver said of the job when it was submitted; see `SluiceContext.setLocalProperty`.
+  public let localProperties: LocalProperties
+  /// Whether the attempt has ended.
+  public internal(set) var isCompleted = false
+  /// Why the attempt failed; nil while it runs and where it succeeded.
+  public internal(set) var failure: (any Error)?
+  var completionListeners: [(TaskContext) -> Void] = []
+  var failureListeners: [(TaskContext, any Error) -> Void] = []
   @usableFromInline let cancellation: TaskCancellation?
 
   /// - Parameters:
   ///   - seed: what the stage's random numbers are drawn from, beside the batch and the partition: the same in every
   ///     replay; the stage's number where nil.
   ///   - cancellation: how the task hears that nobody waits for it any more; never where nil.
+  ///   - localProperties: what the driver said of the job.
   public init(
     batch: BatchIdentity, stage: Int, partition: Int, attempt: Int, locals: ExecutorLocals,
-    seed stageSeed: UInt64? = nil, cancellation: TaskCancellation? = nil
+    seed stageSeed: UInt64? = nil, cancellation: TaskCancellation? = nil,
+    localProperties: LocalProperties = LocalProperties()
   ) {
     self.batch = batch
     self.stage = stage
@@ -45,6 +55,7 @@ public final class TaskContext {
     self.attempt = attempt
     self.locals = locals
     self.cancellation = cancellation
+    self.localProperties = localProperties
     var seed = SeededRandom(seed: UInt64(bitPattern: batch.number.rawValue))
     let stageSeed = stageSeed ?? UInt64(truncatingIfNeeded: stage) << 32
     random = SeededRandom(seed: Hash64.fold(seed.next() ^ stageSeed, UInt64(truncatingIfNeeded: partition) &+ 1))
@@ -53,11 +64,22 @@ public final class TaskContext {
   /// A random number that a replay of the batch draws again.
   public func nextRandom() -> UInt64 { random.next() }
 
+  /// What the driver said of the job under this name when it was submitted; nil where nothing.
+  public func localProperty(_ key: String) -> String? { localProperties[key] }
+
   /// Adds to the counter of that name, making it where there is none; only those of a task's successful attempt count.
   public func count(_ name: String, _ amount: Int64 = 1) { counters[name, default: 0] += amount }
 
   /// Raises the maximum of that name to `value`, where it is lower. Call it once a chunk, not once a record.
   public func raise(_ name: String, to value: Int64) { maxima[name] = max(maxima[name] ?? value, value) }
+
+  /// Does an operator's work; where it throws, the operator is noted unless one before it in the lineage was.
+  @inlinable func naming<Output: ~Copyable>(_ label: String, _ work: () throws -> Output) throws -> Output {
+    do { return try work() } catch {
+      noteFailure(in: label)
+      throw error
+    }
+  }
 
   /// Notes which operator's function threw; the first one counts, those around it only pass the error on.
   public func noteFailure(in label: String) {

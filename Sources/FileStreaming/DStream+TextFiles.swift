@@ -12,15 +12,19 @@ extension DStream {
   ///   - suffix: after a dot, the end of the folders' names; empty for none.
   ///   - codec: gzip, zstd or lz4: the files are compressed and end in `.gz`, `.zst` or `.lz4`.
   ///   - line: appends an element's text, without the line feed.
+  @discardableResult
   @inlinable public func saveAsTextFiles(
     _ prefix: String, suffix: String = "", codec: CompressionCodec = .none,
     line: @escaping @Sendable (Element, inout ByteWriter) throws -> Void
-  ) {
+  ) -> OutputDefinition {
     saveFiles(prefix, suffix, label: "saveAsTextFiles", codec, FileEncoding.lines(line))
   }
 
   /// Saves each batch as text files: an element's line is its description; `Bytes` as they are.
-  @inlinable public func saveAsTextFiles(_ prefix: String, suffix: String = "", codec: CompressionCodec = .none) {
+  @discardableResult
+  @inlinable public func saveAsTextFiles(_ prefix: String, suffix: String = "", codec: CompressionCodec = .none)
+    -> OutputDefinition
+  {
     saveFiles(prefix, suffix, label: "saveAsTextFiles", codec, FileEncoding.lines(FileEncoding.describe))
   }
 
@@ -29,14 +33,16 @@ extension DStream {
   /// - Parameters:
   ///   - prefix: a path whose last component begins the folders' names.
   ///   - suffix: after a dot, the end of the folders' names; empty for none.
-  @inlinable public func saveAsObjectFiles(_ prefix: String, suffix: String = "") where Element: StreamCodable {
+  @discardableResult
+  @inlinable public func saveAsObjectFiles(_ prefix: String, suffix: String = "") -> OutputDefinition
+  where Element: StreamCodable {
     saveFiles(prefix, suffix, label: "saveAsObjectFiles", .none, FileEncoding.objects())
   }
 
   @usableFromInline func saveFiles(
     _ prefix: String, _ suffix: String, label: String, _ codec: CompressionCodec,
     _ encode: @escaping FileEncoding.Encode<Element>
-  ) {
+  ) -> OutputDefinition {
     let environment = context.environment
     let sink: TextFileSink
     do {
@@ -45,15 +51,17 @@ extension DStream {
         prefix: prefix, suffix: suffix, codec: codec, files: environment.world.files,
         helper: (context.helperLoop(named: "files"), environment.loop), log: environment.log)
     } catch {
-      return context.note(.invalidDefinition("\(label): \(error)"))
+      context.note(.invalidDefinition("\(label): \(error)"))
+      return .none(context)
     }
     guard context.attachment(FoldersWritten.self, make: { FoldersWritten() }).names.insert(sink.name).inserted else {
-      return context.note(
+      context.note(
         .invalidDefinition(
           "\(label): two outputs of this job write \(sink.name): give one another prefix or suffix"))
+      return .none(context)
     }
     context.atEnd { sink.removeAttemptFolder() }
-    write(to: sink, label: label) { dataset, partition, task in
+    return write(to: sink, label: label) { dataset, partition, task in
       do {
         // The file is begun with the first element, so that an empty partition costs nothing.
         var file: AttemptFile?

@@ -33,6 +33,28 @@ extension DAGScheduler: JobRunner {
       return result
     }
   }
+
+  /// Runs a job and returns at once; `then` hears of its end on the loop, never inside this call.
+  public func submit<Element, Output: Sendable>(
+    _ dataset: RDD<Element>, partitions: [Int], label: String,
+    _ task: @escaping @Sendable (_ dataset: RDD<Element>, _ partition: Int, _ task: TaskContext) throws -> Output,
+    then: @escaping @Sendable (Result<[Output], any Error>) -> Void
+  ) -> @Sendable (String) -> Void {
+    // What belongs to the loop is asked only there; from elsewhere the job stands outside of any batch.
+    let batch = (loop.isCurrent ? batchOfActions : nil) ?? BatchIdentity(number: 0, time: loop.wallTime)
+    let spec = JobSpec(
+      dataset: dataset, partitions: partitions, batch: batch, label: label, properties: localProperties
+    ) { partition, context in
+      try task(dataset, partition, context)
+    } onComplete: { end in
+      switch end.outcome {
+      case .failure(let failure): then(.failure(failure))
+      case .success(let results): then(.success(results.compactMap { $0 as? Output }))
+      }
+    }
+    let job = submit(spec)
+    return { [self] reason in cancel(job, reason: reason) }
+  }
 }
 
 /// Where a waiting caller finds the end of its job.

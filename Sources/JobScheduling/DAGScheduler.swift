@@ -82,6 +82,8 @@ public final class DAGScheduler: @unchecked Sendable {
     bus = ListenerBus(capacity: settings.listenerQueueCapacity) { runner.makeLoop(named: $0) }
   }
 
+  deinit { bus.stop() }
+
   /// Properties that jobs take along which are submitted from now on.
   public var localProperties: LocalProperties {
     get { properties.withLock { $0 } }
@@ -230,7 +232,7 @@ public final class DAGScheduler: @unchecked Sendable {
         abandon(stage, error ?? JobFailure(.stopped, label: job.spec.label, batch: job.spec.batch))
       }
     }
-    job.stages = []  // stages refer to their jobs: this breaks the cycle
+    job.dropStages()
     if jobs.isEmpty { stopWatchingForStragglers() }
     let now = loop.now
     job.metrics.duration = now - job.start

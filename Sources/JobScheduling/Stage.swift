@@ -168,6 +168,12 @@ final class Job {
 
   var hasReady: Bool { firstReady() != nil }
 
+  /// Lets go of its stages, which refer to it, once it has ended.
+  func dropStages() {
+    stages = []
+    ready = StageHeap()
+  }
+
   /// Takes all stages that have tasks to launch, in order.
   func takeReady() -> [Stage] {
     var stages: [Stage] = []

@@ -39,6 +39,7 @@ final class TaskRun: @unchecked Sendable {
   let cancellation: TaskCancellation
   /// Whose share of the executors it takes. On the loop only.
   let job: Job
+  private let properties: LocalProperties
   private(set) var end = TaskEndReason.skipped
   /// The number of the executor that ran it; nil before.
   private(set) var executor: Int?
@@ -54,6 +55,7 @@ final class TaskRun: @unchecked Sendable {
     self.launched = launched
     self.cancellation = cancellation
     job = stage.owner
+    properties = stage.owner.spec.properties
   }
 
   /// Runs on an executor.
@@ -65,7 +67,7 @@ final class TaskRun: @unchecked Sendable {
   private func compute(_ locals: ExecutorLocals, _ clock: any Clock) -> TaskEndReason {
     let context = TaskContext(
       batch: stage.batch, stage: stage.id.rawValue, partition: partition, attempt: attempt, locals: locals,
-      seed: stage.seed, cancellation: cancellation)
+      seed: stage.seed, cancellation: cancellation, localProperties: properties)
     let start = clock.now
     do {
       let product: TaskProduct =
@@ -73,19 +75,27 @@ final class TaskRun: @unchecked Sendable {
         case .result(let work): .result(try work(partition, context))
         case .shuffleMap(let shuffle): .blocks(try shuffle.map(partition, context))
         }
+      context.complete(nil)
       return .success(
         product,
         TaskSummary(
           recordsRead: context.recordsRead, recordsWritten: context.recordsWritten, counters: context.counters,
-          maxima: context.maxima,
-          duration: clock.now - start))
-    } catch let missing as InputMissing {
-      return .inputMissing(missing.input)
-    } catch is ShuffleOutputMissing {
-      return .shuffleOutputMissing
-    } catch is TaskCancelled where cancellation.isCancelled {
-      return .skipped
+          maxima: context.maxima, duration: clock.now - start))
     } catch {
+      context.complete(error)
+      return ended(by: error, context)
+    }
+  }
+
+  private func ended(by error: any Error, _ context: TaskContext) -> TaskEndReason {
+    switch error {
+    case let missing as InputMissing:
+      return .inputMissing(missing.input)
+    case is ShuffleOutputMissing:
+      return .shuffleOutputMissing
+    case is TaskCancelled where cancellation.isCancelled:
+      return .skipped
+    default:
       return .failed(
         TaskError(error: error, operation: context.failedOperator, position: context.inputPosition?()))
     }

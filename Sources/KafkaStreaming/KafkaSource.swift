@@ -252,6 +252,14 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
     return SourceLag(partitions: details)
   }
 
+  /// Where nobody has said yet how far the partition reaches, it may be as far as can be.
+  func lag(of partition: TopicPartition) -> Int64? {
+    guard let position = positions[partition], let arrived = fetcher?.buffer.snapshot(of: partition),
+      let end = (settings.isolation == .readCommitted ? arrived.lastStableOffset : nil) ?? arrived.highWatermark
+    else { return .max }
+    return max(0, end - position.next)
+  }
+
   func stop(then: @escaping @Sendable () -> Void) {
     isStopped = true
     for timer in timers { connection.driverLoop.cancel(timer) }

@@ -130,17 +130,20 @@ extension DStream {
   /// - Parameters:
   ///   - compression: of the record batches.
   ///   - record: makes an element's record.
+  /// - Returns: the output, to be named.
+  @discardableResult
   public func saveToTopic(
     _ topic: String, compression: CompressionCodec = .lz4,
     record: @escaping @Sendable (Element) throws -> ProducerRecord
-  ) {
+  ) -> OutputDefinition {
     let sink: TopicSink
     do {
       sink = TopicSink(try context.kafka(), topic: topic, compression: compression)
     } catch {
-      return context.note((error as? StreamingError) ?? .invalidDefinition("\(error)"))
+      context.note((error as? StreamingError) ?? .invalidDefinition("\(error)"))
+      return .none(context)
     }
-    write(to: sink, label: "saveToTopic") { dataset, partition, task in
+    return write(to: sink, label: "saveToTopic") { dataset, partition, task in
       var encoder = TopicEncoder(sink, task)
       try dataset.compute(partition, task) { view in
         for index in 0..<view.count { try encoder.append(try record(view[index])) }

@@ -265,4 +265,24 @@ public final class ChildProcess: Sendable {
     let (output, error) = child.readToEnd()
     return Outcome(exit: child.wait(), output: String(output), error: String(error))
   }
+
+  /// Runs a program to its end, with `input` as its input, on a thread of its own; `then` is called there.
+  public static func start(
+    _ program: String, _ arguments: [String] = [], environment: [String: String?] = [:], input: Bytes,
+    then: @escaping @Sendable (Result<(exit: Exit, output: Bytes, error: Bytes), ProcessError>) -> Void
+  ) {
+    DispatchQueue(label: "sluice.child.run").async {
+      do throws(ProcessError) {
+        let child = try ChildProcess(
+          program, arguments, environment: environment, input: .pipe, output: .pipe, error: .pipe)
+        // Beside the reading: a program may print before it has read all.
+        DispatchQueue(label: "sluice.child.input").async {
+          child.write(input)
+          child.closeInput()
+        }
+        let (output, error) = child.readToEnd()
+        then(.success((child.wait(), output, error)))
+      } catch { then(.failure(error)) }
+    }
+  }
 }

@@ -23,8 +23,9 @@ public final class StreamingMetrics: StreamingListener {
     var processing = Histogram()
     var scheduling = Histogram()
     var total = Histogram()
+    var stability: StabilityRule
   }
-  private let state = Mutex(State())
+  private let state: Mutex<State>
   private let jobName: String
   private let interval: Duration
 
@@ -34,6 +35,7 @@ public final class StreamingMetrics: StreamingListener {
   public init(jobName: String, interval: Duration) {
     self.jobName = jobName
     self.interval = interval
+    state = Mutex(State(stability: StabilityRule(interval: interval)))
   }
 
   public func onStreamingStarted(_ time: Timestamp) { state.withLock { $0.started = time } }
@@ -74,7 +76,10 @@ public final class StreamingMetrics: StreamingListener {
       state.processedRecords += batch.numRecords
       state.lastCompleted = batch
       state.counters.merge(batch.counters, uniquingKeysWith: &+)
-      if let delay = batch.processingDelay { state.processing.add(delay.inSeconds) }
+      if let delay = batch.processingDelay {
+        state.processing.add(delay.inSeconds)
+        _ = state.stability.batchCompleted(processingDelay: delay)
+      }
       if let delay = batch.schedulingDelay { state.scheduling.add(delay.inSeconds) }
       if let delay = batch.totalDelay { state.total.add(delay.inSeconds) }
     }
@@ -92,6 +97,9 @@ public final class StreamingMetrics: StreamingListener {
       "sluice_job_info", .gauge, "The job, and when its present run started.",
       [([("job", jobName), ("started", state.started.map { "\($0)" } ?? "")], 1)])
     page.add("sluice_batch_interval_seconds", .gauge, "The batch interval.", interval.inSeconds)
+    page.add(
+      "sluice_job_is_stable", .gauge, "1 while batches are processed within the interval; alert on 0.",
+      state.stability.isStable ? 1 : 0)
     page.add("sluice_completed_batches_total", .counter, "Batches that were committed.", Double(state.completed))
     page.add("sluice_failed_batches_total", .counter, "Attempts of batches that failed.", Double(state.failed))
     page.add(

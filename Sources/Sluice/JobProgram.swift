@@ -91,8 +91,10 @@ struct JobProgram: Sendable {
     let parallelism = try configuration.int("sluice.default.parallelism") ?? world.runner.executorCount
     var settings = given
     settings["sluice.broker.data"] = configuration.text("sluice.broker.data") ?? state.broker
+    let sluice = SluiceContext(runner: scheduler, defaultParallelism: max(1, parallelism))
+    sluice.attach(ExternalCommands(atOnceMax: world.runner.executorCount))
     let context = try StreamingContext(
-      sluice: SluiceContext(runner: scheduler, defaultParallelism: max(1, parallelism)),
+      sluice: sluice,
       batchInterval: try configuration.duration("sluice.streaming.batchInterval") ?? .seconds(1),
       environment: StreamingEnvironment(
         world: world, loop: life.loop, scheduler: scheduler, jobName: jobName,

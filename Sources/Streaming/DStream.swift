@@ -85,7 +85,7 @@ public class AnyDStream: @unchecked Sendable {
 /// SOSP 2013).
 ///
 /// Sendable: as AnyDStream; the functions it holds are @Sendable.
-public final class DStream<Element>: AnyDStream, @unchecked Sendable {
+public class DStream<Element>: AnyDStream, @unchecked Sendable {
   /// Makes the dataset of a batch; nil where the stream has none at that time (a window between its slides).
   public typealias Generate = @Sendable (BatchFrame) -> RDD<Element>?
 

@@ -129,7 +129,7 @@ extension Driver {
         case .sink(let sink, _): sink.guarantee
         }
       if let unreplayable {
-        guarantee = OutputGuarantee(.atMostOnce, reason: "the source \(unreplayable.name) cannot be read again")
+        guarantee = OutputGuarantee(.atMostOnce, reason: unreplayable.unreplayableReason)
       }
       environment.log("output \(output.name): \(guarantee.level.rawValue) (\(guarantee.reason))")
     }

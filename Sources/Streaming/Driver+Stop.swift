@@ -46,7 +46,7 @@ extension Driver {
     }
   }
 
-  private var gracefulStopTimeout: Duration {
+  var gracefulStopTimeout: Duration {
     context.setting("sluice.streaming.gracefulStopTimeout").flatMap { Duration(text: $0) } ?? .seconds(30)
   }
 

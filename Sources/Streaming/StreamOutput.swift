@@ -20,16 +20,23 @@ package struct StreamOutput: Sendable {
 /// An output operation as it was defined.
 public struct OutputDefinition: Sendable {
   let context: StreamingContext
-  let index: Int
+  /// nil where the definition was refused.
+  let index: Int?
 
-  /// The operation's name: as given by `named`, else derived from its kind and place, such as `print-1`.
-  public var name: String { context.outputs[index].name }
+  /// What an operation returns that could not be defined: its problem is noted, so the context will not start.
+  package static func none(_ context: StreamingContext) -> OutputDefinition {
+    OutputDefinition(context: context, index: nil)
+  }
+
+  /// The operation's name: as given by `named`, else derived from its kind and place, such as `print-1`. Empty where the
+  /// definition was refused.
+  public var name: String { index.map { context.outputs[$0].name } ?? "" }
 
   /// Gives the operation a name, under which listeners hear of it and a restart finds it again after the code has
   /// changed. Names are unique in a job.
   @discardableResult
   public func named(_ name: String) -> OutputDefinition {
-    context.rename(output: index, to: name)
+    if let index { context.rename(output: index, to: name) }
     return self
   }
 }

@@ -101,6 +101,10 @@ public protocol StreamSource: AnyObject, Sendable {
   var name: String { get }
   /// Whether a batch's data can be read again after a failure; a source that cannot be replayed weakens every guarantee.
   var isReplayable: Bool { get }
+  /// Where it is not replayable: why, and what the one who runs the job can do about it.
+  var unreplayableReason: String { get }
+  /// Whether what it holds is lost when the job stops, so that a graceful stop works through it first.
+  var losesDataOnStop: Bool { get }
   /// Called before `start` in a restart: where the committed batches left off, as the last of their plans said it; the
   /// source goes on behind it, whatever its start policy says. Not called in a first run, or where the source is new.
   func restore(_ last: SourcePlan)
@@ -131,12 +135,18 @@ public protocol StreamSource: AnyObject, Sendable {
   var isExhausted: Bool { get }
   /// How far it is behind, by what it knows at this moment.
   var lag: SourceLag { get }
+  /// How many records of one partition can be read and are in no plan yet; nil where the source cannot tell.
+  func lag(of partition: TopicPartition) -> Int64?
   /// Ends reading and gives up connections; `then` is called once when that is done.
   func stop(then: @escaping @Sendable () -> Void)
 }
 
 extension StreamSource {
+  public var unreplayableReason: String { "the source \(name) cannot be read again" }
+  public var losesDataOnStop: Bool { false }
   public func restore(_ last: SourcePlan) {}
+  /// Cannot tell.
+  public func lag(of partition: TopicPartition) -> Int64? { nil }
   public var takesLimits: Bool { false }
   public var limitedPartitions: Int { 0 }
   public func limit(_ decision: RateDecision) {}

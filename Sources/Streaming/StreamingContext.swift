@@ -46,6 +46,11 @@ public struct StreamingEnvironment: Sendable {
 
 /// The entry to streaming: sources and outputs are defined on it, then it is started.
 ///
+/// There is no process-wide active context, and so no `getActive`: several contexts may run in one process, each on a loop
+/// of its own. What Spark's rule of one protects is held where it can break: a checkpoint folder and an output folder take
+/// one writer, and a consumer group refuses a foreign member. Nor is there a `getOrCreate`: `start` goes on where the
+/// checkpoint folder left off, with the graph as it is defined now, because no graph is ever written to disk.
+///
 /// Sendable: it is defined by one thread before `start`; from then on only the driver's loop touches it, and calls from
 /// elsewhere are posted there.
 public final class StreamingContext: @unchecked Sendable {
@@ -66,6 +71,8 @@ public final class StreamingContext: @unchecked Sendable {
   package private(set) var operators: [Operator] = []
   package private(set) var streams: [AnyDStream] = []
   package private(set) var sources: [any StreamSource] = []
+  /// By the operator's number, which source a stream reads.
+  package private(set) var sourceOfStream: [Int: Int] = [:]
   package private(set) var outputs: [StreamOutput] = []
   /// The engine's parts that take part in every batch, in the order of registration.
   package private(set) var participants: [any BatchParticipant] = []
@@ -81,6 +88,7 @@ public final class StreamingContext: @unchecked Sendable {
   /// Whether streams free what they kept of datasets that they forget.
   package let unpersistsForgotten: Bool
   private let life = Atomic(StreamingContextState.initialized)
+  private var isStopAsked = false
 
   /// - Parameter batchInterval: at least 1 ms, whole milliseconds.
   /// - Throws: `StreamingError.invalidDefinition` for another interval.
@@ -106,9 +114,11 @@ public final class StreamingContext: @unchecked Sendable {
   ) -> DStream<Element> {
     let index = sources.count
     sources.append(source)
-    return DStream<Element>(self, label: label, parents: []) { frame in
+    let stream = DStream<Element>(self, label: label, parents: []) { frame in
       dataset(frame.identity, frame.plans[index])
     }
+    sourceOfStream[stream.operatorIndex] = index
+    return stream
   }
 
   /// The elements of several streams of the same type.
@@ -122,6 +132,11 @@ public final class StreamingContext: @unchecked Sendable {
 
   /// Adds a listener; it hears of everything from the start on.
   public func addStreamingListener(_ listener: any StreamingListener) { listeners.append(listener) }
+
+  /// Calls each listener, for events that the driver does not see. On the driver's loop.
+  package func tellListeners(_ event: (any StreamingListener) -> Void) {
+    for listener in listeners { event(listener) }
+  }
 
   /// The sources' names, made unique: the logs find sources by them.
   package var sourceNames: [String] {
@@ -241,7 +256,8 @@ public final class StreamingContext: @unchecked Sendable {
     try checkDefinition()
     try checkGraph()
     let endings = endings
-    let driver = Driver(self, listeners: listeners) { [self] error in
+    let watch = StabilityWatch(interval: batchInterval, log: environment.log)
+    let driver = Driver(self, listeners: listeners + [watch]) { [self] error in
       life.store(.stopped, ordering: .sequentiallyConsistent)
       if error == nil { for ending in endings { ending() } }
       terminated(error)
@@ -254,14 +270,24 @@ public final class StreamingContext: @unchecked Sendable {
   /// Where the context is in its life. Callable from anywhere.
   public var state: StreamingContextState { life.load(ordering: .sequentiallyConsistent) }
 
-  /// Stops the job: gracefully, the batch that runs is finished and committed, and no further one begins. Callable from
-  /// anywhere, also before the first batch; a context that was not started cannot be started any more.
+  /// Stops the job: gracefully, the batch that runs is finished and committed, and no further one begins; but what
+  /// receivers hold in memory only is worked through first, within `sluice.streaming.gracefulStopTimeout`, unless this is
+  /// the second call. Callable from anywhere, also before the first batch; a context that was not started cannot be
+  /// started any more.
   public func stop(gracefully: Bool = true) {
     // Stopped before it was started: there is nobody to tell.
     let (isUnstarted, _) = life.compareExchange(
       expected: .initialized, desired: .stopped, ordering: .sequentiallyConsistent)
     if isUnstarted { return }
-    environment.loop.post { [self] in driver?.stop(gracefully: gracefully) }
+    environment.loop.post { [self] in
+      guard let driver else { return }
+      guard gracefully, !isStopAsked, sources.contains(where: \.losesDataOnStop) else {
+        return driver.stop(gracefully: gracefully)
+      }
+      isStopAsked = true
+      driver.stopAtPresentEnd()
+      environment.loop.after(driver.gracefulStopTimeout) { driver.stop(gracefully: true) }
+    }
   }
 
   /// Works through what the sources hold at this moment, then stops. Callable from anywhere.

@@ -14,12 +14,15 @@ public enum StreamingError: DiagnosableError {
   case batchFailed(batch: BatchNumber, reason: String)
   /// The checkpoint folder cannot be used or its log cannot be written; the text says why.
   case checkpoint(String)
+  /// A receiver cannot go on, or was given what it cannot read; the text says why.
+  case receiver(String)
 
   /// The machine's for a failed batch, else the user's.
   public var fault: Fault {
     switch self {
     case .invalidDefinition, .alreadyStarted, .alreadyStopped, .noOutputOperation, .checkpoint: .user
     case .batchFailed: .machine
+    case .receiver: .peer
     }
   }
   /// True for a failed batch alone: the job takes it up again when it is started again.
@@ -39,7 +42,7 @@ public enum StreamingError: DiagnosableError {
       "the job has no output operation, so nothing would be computed: add print(), foreachRDD, saveAsTextFiles or "
         + "saveToTopic"
     case .batchFailed(_, let reason): "the job stops: \(reason)"
-    case .checkpoint(let text): text
+    case .checkpoint(let text), .receiver(let text): text
     }
   }
 }

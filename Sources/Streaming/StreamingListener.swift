@@ -14,6 +14,12 @@ public protocol StreamingListener: Sendable {
   func onOutputOperationCompleted(_ operation: OutputOperationInfo, of batch: BatchNumber)
   /// The batch is committed, or has failed: see `failureReason`.
   func onBatchCompleted(_ batch: BatchInfo)
+  /// A receiver begins to receive, also after each restart.
+  func onReceiverStarted(_ receiver: ReceiverInfo)
+  /// Something went wrong: see `lastError`; where the receiver is not active it is started anew after a while.
+  func onReceiverError(_ receiver: ReceiverInfo)
+  /// A receiver was stopped for good.
+  func onReceiverStopped(_ receiver: ReceiverInfo, reason: String)
 }
 
 extension StreamingListener {
@@ -29,6 +35,12 @@ extension StreamingListener {
   public func onOutputOperationCompleted(_ operation: OutputOperationInfo, of batch: BatchNumber) {}
   /// Does nothing.
   public func onBatchCompleted(_ batch: BatchInfo) {}
+  /// Does nothing.
+  public func onReceiverStarted(_ receiver: ReceiverInfo) {}
+  /// Does nothing.
+  public func onReceiverError(_ receiver: ReceiverInfo) {}
+  /// Does nothing.
+  public func onReceiverStopped(_ receiver: ReceiverInfo, reason: String) {}
 }
 
 /// One batch, as far as it has come.

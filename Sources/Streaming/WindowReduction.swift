@@ -33,12 +33,12 @@ extension DStream {
   @inlinable package func reducedWindows<Key: Hashable & Sendable, Value: Sendable>(
     _ spec: WindowSpec, label: String, _ update: @escaping @Sendable (inout Value, Value) throws -> Void
   ) -> DStream<(Key, Value)> where Element == (Key, Value) {
-    keepForPanes(spec)
+    notePanesInMemory(spec)
     let panes = PaneStore<(Key, Value)>(spec, of: self)
     return DStream<(Key, Value)>(
       context, label: label, parents: [self], slide: spec.slide, windowEnd: { spec.end($0) }
     ) { [self] frame in
-      _ = dataset(frame)
+      takeBatch(panes, frame)
       guard let end = spec.end(frame) else { return nil }
       makePanes(panes, frame, dropping: spec.start(end), through: end, update)
       let parts = panes.datasets(after: spec.start(end), through: end)
@@ -56,14 +56,14 @@ extension DStream {
     inverse: @escaping @Sendable (Value, Value) throws -> Value,
     filter: (@Sendable ((Key, Value)) throws -> Bool)?
   ) -> DStream<(Key, Value)> where Element == (Key, Value) {
-    keepForPanes(spec)
     let update: @Sendable (inout Value, Value) throws -> Void = { $0 = try combine($0, $1) }
+    notePanesInMemory(spec)
     let panes = PaneStore<(Key, Value)>(spec, of: self)
     let running = RunningWindow(of: self)
     return DStream<(Key, Value)>(
       context, label: label, parents: [self], slide: spec.slide, windowEnd: { spec.end($0) }
     ) { [self] frame in
-      _ = dataset(frame)
+      takeBatch(panes, frame)
       guard let end = spec.end(frame) else { return nil }
       let start = spec.start(end)
       let before = running.window(endingAfter: start)
@@ -117,25 +117,31 @@ extension DStream {
     }
   }
 
-  /// Batches are kept until the pane they belong to is made: up to a slide after their time.
-  @usableFromInline package func keepForPanes(_ spec: WindowSpec) {
-    let duration = spec.slide + context.batchInterval
-    remember(duration)
-    if spec.slide > context.batchInterval { rememberLineage(duration) }
+  /// Says at the start that a restart loses the panes.
+  @usableFromInline package func notePanesInMemory(_ spec: WindowSpec) {
+    guard context.environment.checkpointDirectory != nil else { return }
+    context.environment.log(
+      "the panes of the windows of \(spec.length.text) over '\(name)' are in memory only: after a restart the first "
+        + "windows miss what came before it")
+  }
+
+  /// Holds the batch: what windows will be made of.
+  @inlinable func takeBatch<Key: Hashable & Sendable, Value: Sendable>(
+    _ panes: PaneStore<(Key, Value)>, _ frame: BatchFrame
+  ) where Element == (Key, Value) {
+    panes.add(frame, dataset(frame)) { dataset, partitions in
+      let held = dataset.held(in: partitions)
+      return (held, { partition, task in try held.compute(partition, task) { _ in } })
+    }
   }
 
   @inlinable func makePanes<Key: Hashable & Sendable, Value: Sendable>(
     _ panes: PaneStore<(Key, Value)>, _ frame: BatchFrame, dropping limit: Timestamp, through end: Timestamp,
     _ update: @escaping @Sendable (inout Value, Value) throws -> Void
   ) where Element == (Key, Value) {
-    panes.update(frame, dropping: limit, through: end, hold: { $0.held(in: $1) }) { after, through in
-      let batches = batches(after: after, through: through)
-      return batches.isEmpty ? nil : .mergingPlaced(batches, label: "pane", update)
-    }
-  }
-
-  @usableFromInline package func batches(after: Timestamp, through: Timestamp) -> [RDD<Element>] {
-    datasets(after: after, through: through)
+    panes.update(
+      frame, dropping: limit, through: end,
+      merge: { $0.isEmpty ? nil : .mergingPlaced($0, label: "pane", update) }, hold: { $0.held(in: $1) })
   }
 }
 

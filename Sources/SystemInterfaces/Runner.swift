@@ -21,7 +21,7 @@ public protocol Runner: Sendable {
   func makeLoop(named name: String) -> any Loop
 }
 
-/// A piece of work that `Runner.submit` gives to one of the executors.
+/// A piece of work that a runner gives to one of the executors.
 public struct ExecutorTask: Sendable {
   /// The work expected, in nanoseconds; a guess decides only who runs it.
   public var weight: Int64

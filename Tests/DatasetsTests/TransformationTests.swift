@@ -154,11 +154,11 @@ import Testing
     #expect(
       counts.join(counts.mapValues { -$0 }).toDebugString() == """
         (2) join
-        (2) reduceByKey [kept in memory]
-          +-(3) map
-          (3) parallelize
-        (2) mapValues
-        (2) reduceByKey [kept in memory] [shown above]
+         |  reduceByKey [kept in memory]
+         +-(3) map
+            |  parallelize
+         |  mapValues
+         |  reduceByKey [kept in memory] [shown above]
         """)
   }
 }

@@ -16,15 +16,17 @@ import Testing
     #expect(crc([]) == 0)
   }
 
-  @Test func instructionAndTableAgree() {
+  @Test func allVersionsAgree() {
     var random = SeededRandom(seed: 6)
     let bytes = (0..<60_000).map { _ in UInt8.random(in: 0...255, using: &random) }
     var failures: [String] = []
     bytes.withUnsafeBytes { raw in
       func check(_ start: Int, _ count: Int, _ initial: UInt32) {
         let address = raw.baseAddress! + start
-        if sluice_crc32c(initial, address, count) != sluice_crc32c_table(initial, address, count) {
-          failures.append("\(count) bytes from \(start), initial \(initial)")
+        let table = sluice_crc32c_table(initial, address, count)
+        if sluice_crc32c(initial, address, count) != table { failures.append("\(count) bytes from \(start)") }
+        if sluice_crc32c_streams(initial, address, count) != table {
+          failures.append("streams: \(count) bytes from \(start)")
         }
       }
       for count in 0...2000 { check(count % 9, count, 0) }
@@ -49,6 +51,8 @@ import Testing
         let cut = Int.random(in: 0...raw.count, using: &random)
         let first = sluice_crc32c(0, raw.baseAddress!, cut)
         if sluice_crc32c(first, raw.baseAddress! + cut, raw.count - cut) != whole { failures.append(cut) }
+        let streams = sluice_crc32c_streams(0, raw.baseAddress!, cut)
+        if sluice_crc32c_streams(streams, raw.baseAddress! + cut, raw.count - cut) != whole { failures.append(cut) }
         let table = sluice_crc32c_table(0, raw.baseAddress!, cut)
         if sluice_crc32c_table(table, raw.baseAddress! + cut, raw.count - cut) != whole { failures.append(cut) }
       }

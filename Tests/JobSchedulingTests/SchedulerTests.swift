@@ -73,7 +73,7 @@ import Testing
     let end = try workshop.run(sums.union(sums).union(other))
     #expect(computed.total == 10)
     #expect(end.metrics.stages == 3)
-    #expect(workshop.runner.waves == [5, 6])
+    #expect(workshop.runner.waves == [5, 2])
     #expect(end.elements((Int, Int).self)?.map(\.1).reduce(0, +) == 45 + 45 + 15)
   }
 

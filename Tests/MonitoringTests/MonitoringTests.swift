@@ -40,7 +40,7 @@ import Testing
     let lines = metrics.text.split(separator: "\n").map(String.init)
     for line in [
       "sluice_job_info{job=\"a \\\"job\\\"\",started=\"1970-01-01T00:00:01.000Z\"} 1",
-      "sluice_completed_batches_total 2",
+      "sluice_completed_batches_total 2", "sluice_job_is_stable 1",
       "sluice_failed_batches_total 1", "sluice_unprocessed_batches 1", "sluice_waiting_batches 1",
       "sluice_running_batches 0", "sluice_skipped_ticks_total 4", "sluice_received_records_total 39",
       "sluice_processed_records_total 20", "sluice_last_completed_batch_processing_delay_seconds 0.3",

@@ -199,6 +199,36 @@ import Testing
     }
   }
 
+  @Test func aJobThatDoesNotKeepUpSaysSoOnce() throws {
+    var rule = StabilityRule(interval: .seconds(1))
+    var changes: [String] = []
+    // 5 slow batches of ten are none the matter, 6 are; it takes two or fewer to be stable again.
+    for (number, slow) in ("......-----" + "-.......-.." + "...").enumerated() {
+      let changed = rule.batchCompleted(processingDelay: slow == "-" ? .milliseconds(1001) : .seconds(1))
+      if let changed { changes.append("\(number) \(changed)") }
+    }
+    #expect(changes == ["11 false", "20 true"])
+    #expect(rule.isStable)
+  }
+
+  @Test func whoRunsTheJobHearsThatItDoesNotKeepUp() throws {
+    let lines = Cell<[String]>([])
+    let watch = StabilityWatch(interval: .seconds(1)) { lines.value.append($0) }
+    var info = BatchInfo(
+      number: 1, batchTime: 1000, inputs: [], submissionTime: Instant(nanoseconds: 0), skippedTicks: 0, lag: 0)
+    info.processingStartTime = Instant(nanoseconds: 0)
+    for delay in [3, 1] {
+      info.processingEndTime = Instant(nanoseconds: Int64(delay) * 1_000_000_000)
+      for _ in 0..<12 { watch.onBatchCompleted(info) }
+    }
+    #expect(
+      lines.value == [
+        "the job does not keep up: most of its last 10 batches took longer than the interval of 1s, the last one 3s; give "
+          + "it a longer interval or more executors",
+        "the job keeps up again: its batches take less than the interval of 1s",
+      ])
+  }
+
   /// One connection a partition is opened anew in each batch; one that the executor keeps is opened once.
   @Test func connectionsArePooledLazily() throws {
     for isPooled in [false, true] {

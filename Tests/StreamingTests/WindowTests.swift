@@ -169,6 +169,29 @@ import Testing
     #expect(calls.value[0] - before[0] == 10 && calls.value[1] - before[1] == 10)
   }
 
+  @Test func batchesAreReducedBeforeTheirWindowIsDue() throws {
+    let harness = try StreamHarness()
+    try alignTime(harness)
+    let queue = QueueSource<Int>()
+    for batch in 1...8 { queue.append([batch, batch]) }
+    let computed = Cell(0)
+    let sums = Cell<[Int]>([])
+    let stream = harness.context.queueStream(queue).map { (element: Int) -> (Int, Int) in
+      computed.value += 1
+      return (element % 2, element)
+    }
+    stream.reduceByKeyAndWindow(window: .seconds(8), slide: .seconds(4)) { $0 + $1 }
+      .foreachRDD { dataset in sums.value.append(try dataset.collect().reduce(0) { $0 + $1.1 }) }
+    try harness.start()
+    try harness.advance(3)
+    #expect(computed.value == 6 && sums.value == [])
+    try harness.advance(5)
+    #expect(computed.value == 16 && sums.value == [20, 72])
+    // Nothing before is needed any more.
+    #expect(harness.context.streams.allSatisfy { $0.rememberDuration == .zero && $0.rememberedCount == 0 })
+    try harness.stop()
+  }
+
   @Test func severalWindowsComputeTheirStreamOnce() throws {
     let harness = try StreamHarness()
     let queue = QueueSource<Int>()
@@ -232,6 +255,23 @@ import Testing
     try harness.stop()
     // 1, 1+2, 1+2+3, then without the 3.
     #expect(sums.value == [[1, 3, 6, 6, 9, 15], [1, 3, 6, 6, 9, 15]])
+  }
+
+  @Test func aBatchOfAPaneThatIsGivenUpIsInNoWindow() throws {
+    let harness = try StreamHarness()
+    try alignTime(harness)
+    let queue = QueueSource<Int>()
+    for batch in 1...8 { queue.append([batch]) }
+    let sums = Cell<[Int]>([])
+    harness.context.queueStream(queue).map { (0, $0) }
+      .reduceByKeyAndWindow(window: .seconds(4), slide: .seconds(4)) { $0 + $1 }
+      .foreachRDD { sums.value += try $0.collect().map(\.1) }
+    try harness.start()
+    try harness.advance(3)
+    for stream in harness.context.streams { stream.discard(3) }
+    try harness.advance(5)
+    try harness.stop()
+    #expect(sums.value == [1 + 2 + 4, 5 + 6 + 7 + 8])
   }
 
   @Test func tenThousandBatchesKeepNoMoreThanTheirWindows() throws {

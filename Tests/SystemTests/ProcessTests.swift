@@ -154,6 +154,27 @@ struct ProcessTests {
     close(full)
   }
 
+  @Test func aProgramRunsBesideItsCaller() async throws {
+    let long = String(repeating: "line\n", count: 100_000)
+    let (exit, output, _) = try await withCheckedThrowingContinuation { continuation in
+      ChildProcess.start("tr", ["a-z", "A-Z"], input: Bytes(long)) { continuation.resume(with: $0) }
+    }
+    #expect(exit == .code(0))
+    #expect(output == Bytes(long.uppercased()))
+    // It does not read: what is written to it goes nowhere.
+    let (failed, _, error) = try await withCheckedThrowingContinuation { continuation in
+      ChildProcess.start("sh", ["-c", "echo trouble >&2; exit 3"], input: Bytes(long)) {
+        continuation.resume(with: $0)
+      }
+    }
+    #expect(failed == .code(3) && error == "trouble\n")
+    await #expect(throws: ProcessError.self) {
+      try await withCheckedThrowingContinuation { continuation in
+        ChildProcess.start("no-such-program", input: Bytes()) { continuation.resume(with: $0) }
+      }
+    }
+  }
+
   @Test func theProcessKnowsItself() {
     #expect(ThisProcess.isAlive(pid: ThisProcess.pid) && !ThisProcess.isAlive(pid: 0))
     #expect(ThisProcess.executablePath?.hasPrefix("/") == true)

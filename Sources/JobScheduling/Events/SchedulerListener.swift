@@ -24,23 +24,37 @@ public protocol SchedulerListener: AnyObject, Sendable {
 }
 
 extension SchedulerListener {
+  /// Does nothing.
   public func onJobStart(_ event: JobStartEvent) {}
+  /// Does nothing.
   public func onStageSubmitted(_ event: StageEvent) {}
+  /// Does nothing.
   public func onTaskStart(_ event: TaskStartEvent) {}
+  /// Does nothing.
   public func onSpeculativeTask(_ event: SpeculativeTaskEvent) {}
+  /// Does nothing.
   public func onTaskEnd(_ event: TaskEndEvent) {}
+  /// Does nothing.
   public func onStageCompleted(_ event: StageEvent) {}
+  /// Does nothing.
   public func onJobEnd(_ event: JobEndEvent) {}
 }
 
 /// Anything a listener hears of.
 public enum SchedulerEvent: Sendable {
+  /// A job was submitted.
   case jobStart(JobStartEvent)
+  /// The first task of a stage was launched.
   case stageSubmitted(StageEvent)
+  /// An attempt of a task was launched.
   case taskStart(TaskStartEvent)
+  /// A task takes long and will be run a second time.
   case speculativeTask(SpeculativeTaskEvent)
+  /// An attempt of a task has ended.
   case taskEnd(TaskEndEvent)
+  /// A stage is done, or given up.
   case stageCompleted(StageEvent)
+  /// A job has ended.
   case jobEnd(JobEndEvent)
 
   func tell(_ listener: any SchedulerListener) {
@@ -126,10 +140,13 @@ public struct SpeculativeTaskEvent: Sendable {
 public struct TaskEndEvent: Sendable {
   /// How it ended.
   public enum Outcome: Sendable {
+    /// It gave its result: records read from sources, records handed to outputs, and the time it ran.
     case succeeded(recordsRead: Int, recordsWritten: Int, duration: Duration)
+    /// It threw; the text is the error's.
     case failed(String)
     /// The task's input is fetched again; the text says which.
     case inputMissing(String)
+    /// Blocks of a parent's shuffle were gone: the parent's missing tasks run again first.
     case shuffleOutputMissing
     /// Not run, because nobody waits for it any more, or run for nothing because its job has ended or another attempt
     /// was faster.

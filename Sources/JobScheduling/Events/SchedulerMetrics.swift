@@ -2,8 +2,12 @@ import Groundwork
 
 /// Where the scheduler stands; Spark's sources DAGScheduler and LiveListenerBus, and what pools and executors do.
 public struct SchedulerMetrics: Sendable {
-  /// Jobs that run, and all that were ever submitted.
+  /// Zero of everything.
+  public init() {}
+
+  /// Jobs that run.
   public var jobsActive = 0
+  /// Jobs that were ever submitted.
   public var jobsSubmitted = 0
   /// Jobs that have failed or were cancelled.
   public var jobsFailed = 0
@@ -17,10 +21,13 @@ public struct SchedulerMetrics: Sendable {
   public var tasksRunning = 0
   /// Tasks that wait for a place.
   public var tasksWaiting = 0
-  /// Attempts so far: all, those beside another that took long, and by their ends.
+  /// Attempts launched so far.
   public var tasksLaunched = 0
+  /// Attempts launched so far beside another that took long.
   public var tasksSpeculated = 0
+  /// Attempts so far that succeeded.
   public var tasksSucceeded = 0
+  /// Attempts so far that failed.
   public var tasksFailed = 0
   /// Attempts so far that ended without having been wanted any more.
   public var tasksSkipped = 0

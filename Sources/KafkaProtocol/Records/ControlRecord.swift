@@ -109,11 +109,14 @@ extension RecordBatch {
     defer { withExtendedLifetime(section) {} }
     guard header.recordCount > 0 else { throw RecordBatchError(.notControl, baseOffset: header.baseOffset) }
     guard let fields = cursor.next() else { throw section.failure(cursor) }
-    let view = RecordView(
-      offset: header.baseOffset.rawValue, milliseconds: header.baseTimestamp.milliseconds, fields: fields,
-      owner: Unmanaged.passUnretained(section.arena))
     do throws(DecodeError) {
-      return try ControlRecord(key: view.key, value: view.value)
+      return try withUnsafePointer(to: fields) { pointer throws(DecodeError) in
+        let view = RecordView(
+          offset: header.baseOffset.rawValue, time: header.baseTimestamp.milliseconds, hasAppendTime: false,
+          fields: pointer,
+          owner: Unmanaged.passUnretained(section.arena))
+        return try ControlRecord(key: view.key, value: view.value)
+      }
     } catch {
       throw RecordBatchError(.malformed(error), baseOffset: header.baseOffset)
     }

@@ -61,20 +61,21 @@ public struct RecordBatch: Sendable {
         .malformed(DecodeError(.truncated(wanted: RecordBatchLayout.records, remaining: bytes.count), at: 0)),
         baseOffset: header.baseOffset)
     }
-    return try bytes.withUnsafeBytes { raw throws(RecordBatchError) in
-      let content = UnsafeRawBufferPointer(rebasing: raw[RecordBatchLayout.records...])
-      // No record, no content: a compacted batch keeps its codec bits without a compressed stream behind them.
-      guard codec != .none, !(content.isEmpty && header.recordCount == 0) else {
-        return RecordSection(header: header, arena: arena, content: content)
-      }
-      do throws(CodecError) {
-        let result = try workspace.decompress(content, with: codec, limit: limit)
-        return RecordSection(
-          header: header, arena: result.arena,
-          content: UnsafeRawBufferPointer(start: result.arena.base, count: result.count))
-      } catch {
-        throw RecordBatchError(.codec(error), baseOffset: header.baseOffset)
-      }
+    // The pointer leaves its closure: the arena it points into is held here, and by the section that is returned.
+    let raw = bytes.withUnsafeBytes { $0 }
+    let content = UnsafeRawBufferPointer(rebasing: raw[RecordBatchLayout.records...])
+    // No record, no content: a compacted batch keeps its codec bits without a compressed stream behind them.
+    guard codec != .none, !(content.isEmpty && header.recordCount == 0) else {
+      return RecordSection(header: header, arena: arena, content: content)
+    }
+    do throws(CodecError) {
+      let result = try workspace.decompress(content, with: codec, limit: limit)
+      withExtendedLifetime(arena) {}
+      return RecordSection(
+        header: header, arena: result.arena,
+        content: UnsafeRawBufferPointer(start: result.arena.base, count: result.count))
+    } catch {
+      throw RecordBatchError(.codec(error), baseOffset: header.baseOffset)
     }
   }
 

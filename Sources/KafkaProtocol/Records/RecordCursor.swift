@@ -13,7 +13,8 @@ import Groundwork
 ///     headerCount     varint
 ///     headers                  see RecordHeaders
 @frozen @usableFromInline struct RecordFields: BitwiseCopyable {
-  @usableFromInline var timestampDelta: Int64
+  /// Where the timestamp's delta stands, which is read when asked for.
+  @usableFromInline var timestamp: UnsafeRawPointer
   @usableFromInline var offsetDelta: Int64
   @usableFromInline var key: UnsafeRawPointer
   /// -1: null.
@@ -21,24 +22,36 @@ import Groundwork
   @usableFromInline var value: UnsafeRawPointer
   /// -1: null.
   @usableFromInline var valueCount: Int
-  /// The headers stand between `headers` and `end`; they were checked.
-  @usableFromInline var headers: UnsafeRawPointer
+  /// The headers stand before `end`, behind the value and their number; they were checked.
   @usableFromInline var headerCount: Int
   @usableFromInline var end: UnsafeRawPointer
 
   @inlinable init(
-    timestampDelta: Int64, offsetDelta: Int64, key: UnsafeRawPointer, keyCount: Int, value: UnsafeRawPointer,
-    valueCount: Int, headers: UnsafeRawPointer, headerCount: Int, end: UnsafeRawPointer
+    timestamp: UnsafeRawPointer, offsetDelta: Int64, key: UnsafeRawPointer, keyCount: Int, value: UnsafeRawPointer,
+    valueCount: Int, headerCount: Int, end: UnsafeRawPointer
   ) {
-    self.timestampDelta = timestampDelta
+    self.timestamp = timestamp
     self.offsetDelta = offsetDelta
     self.key = key
     self.keyCount = keyCount
     self.value = value
     self.valueCount = valueCount
-    self.headers = headers
     self.headerCount = headerCount
     self.end = end
+  }
+
+  @inlinable var timestampDelta: Int64 {
+    var position = timestamp
+    // It was found to be one when the record was read.
+    return Int64(RecordCursor.varint(&position, end) ?? 0)
+  }
+
+  /// Where the first header stands; only where `headerCount` is positive.
+  @usableFromInline var headers: UnsafeRawPointer {
+    var position = value + max(valueCount, 0)
+    // It was read before: this passes over the number once more.
+    _ = RecordCursor.varint(&position, end)
+    return position
   }
 }
 
@@ -46,10 +59,17 @@ import Groundwork
 ///
 /// Speed comes from the slack behind every arena: up to `Arena.slack` (16) bytes from any position inside a section may
 /// be loaded, so short varints are loaded first and held against the end afterwards, once for several of them.
+///
+/// `next` is what decides: it reads a record of any form. `fill` reads runs of records of the usual form faster, and
+/// leaves all others to `next`; see RecordCursor+Runs.
 @frozen @usableFromInline struct RecordCursor {
   /// The start of the record to read next, also after one could not be read.
   @usableFromInline var position: UnsafeRawPointer
   @usableFromInline let end: UnsafeRawPointer
+  /// How the last records were laid out, for `fill`.
+  @usableFromInline var layout = RecordLayout()
+  /// Bytes of the last record of the usual form.
+  @usableFromInline var lastSize = 0
 
   /// `content` lies in an arena.
   @inlinable init(_ content: UnsafeRawBufferPointer) {
@@ -58,7 +78,7 @@ import Groundwork
   }
 
   /// The next record, or nil where the bytes do not hold one.
-  @inlinable @inline(__always)
+  @usableFromInline @inline(never)
   mutating func next() -> RecordFields? {
     // Position < end, and two bytes at most are taken here.
     guard position < end else { return nil }
@@ -69,7 +89,8 @@ import Groundwork
     let recordEnd = next + length
     // The attributes byte and three varints, seven bytes where all are short: within the slack.
     next += 1
-    guard let timestampDelta = RecordCursor.varint(&next, recordEnd),
+    let timestamp = next
+    guard RecordCursor.varint(&next, recordEnd) != nil,
       let offsetDelta = RecordCursor.varint(&next, recordEnd),
       let keyCount = RecordCursor.varint(&next, recordEnd), next <= recordEnd, keyCount >= -1,
       keyCount <= recordEnd - next
@@ -91,8 +112,8 @@ import Groundwork
     }
     position = recordEnd
     return RecordFields(
-      timestampDelta: Int64(timestampDelta), offsetDelta: Int64(offsetDelta), key: key, keyCount: keyCount,
-      value: value, valueCount: valueCount, headers: next, headerCount: headerCount, end: recordEnd)
+      timestamp: timestamp, offsetDelta: Int64(offsetDelta), key: key, keyCount: keyCount, value: value,
+      valueCount: valueCount, headerCount: headerCount, end: recordEnd)
   }
 
   /// A zig-zag varint. One or two bytes are taken without looking at `end`, which the caller does; more only before it.

@@ -36,30 +36,39 @@ public struct RecordSection: @unchecked Sendable {
     defer { withExtendedLifetime(arena) {} }
     var cursor = RecordCursor(content)
     let baseOffset = header.baseOffset.rawValue
-    let baseTimestamp = header.baseTimestamp.milliseconds
     let lastDelta = Int64(header.lastOffsetDelta)
     // One time for all where the broker stamped the batch.
-    let appendTime = header.timestampType == .logAppendTime ? header.maxTimestamp.milliseconds : nil
-    let firstDelta = from.rawValue &- baseOffset
+    let hasAppendTime = header.timestampType == .logAppendTime
+    let time = hasAppendTime ? header.maxTimestamp.milliseconds : header.baseTimestamp.milliseconds
+    let firstDelta = from.rawValue <= baseOffset ? 0 : from.rawValue &- baseOffset
     let endDelta = until.rawValue <= baseOffset ? 0 : until.rawValue &- baseOffset
-    var remaining = header.recordCount
+    var remaining = Int(header.recordCount)
     var previous: Int64 = -1
-    while remaining > 0 {
-      guard let fields = cursor.next() else { throw failure(cursor) }
-      guard fields.offsetDelta > previous, fields.offsetDelta <= lastDelta else {
-        throw outOfOrder(fields.offsetDelta)
+    let runMax = RecordCursor.runMax
+    try withUnsafeTemporaryAllocation(of: RecordFields.self, capacity: runMax) { run in
+      let slots = run.baseAddress.unsafelyUnwrapped
+      while remaining > 0 {
+        let count = cursor.fill(slots, room: min(remaining, runMax))
+        guard count > 0 else { throw failure(cursor) }
+        remaining &-= count
+        var slot = slots
+        let slotsEnd = slots + count
+        while slot < slotsEnd {
+          let delta = slot.pointee.offsetDelta
+          guard delta > previous, delta <= lastDelta else { throw outOfOrder(delta) }
+          previous = delta
+          if delta >= endDelta { return }
+          if delta >= firstDelta {
+            try body(
+              RecordView(
+                offset: baseOffset &+ delta, time: time, hasAppendTime: hasAppendTime, fields: UnsafePointer(slot),
+                owner: owner))
+          }
+          slot += 1
+        }
       }
-      previous = fields.offsetDelta
-      remaining &-= 1
-      if previous < firstDelta, from.rawValue >= baseOffset { continue }
-      if previous >= endDelta { return }
-      try body(
-        RecordView(
-          offset: baseOffset &+ previous, milliseconds: appendTime ?? baseTimestamp &+ fields.timestampDelta,
-          fields: fields,
-          owner: owner))
+      guard cursor.position == cursor.end else { throw countMismatch() }
     }
-    guard cursor.position == cursor.end else { throw countMismatch() }
   }
 
   @usableFromInline @inline(never) func failure(_ cursor: RecordCursor) -> RecordBatchError {

@@ -55,10 +55,18 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.streaming.backpressure.pid.integral", .number, "0.2", "weight of the piled up scheduling delay"),
     .init("sluice.streaming.backpressure.pid.derived", .number, "0", "weight of the error's change"),
     .init("sluice.streaming.backpressure.pid.minRate", .number, "100", "records a second below which no rate goes"),
+    .init("sluice.streaming.state.drop", .text, nil, "operators whose stored state is given up, apart by commas"),
     .init("sluice.streaming.availableNow", .boolean, "false", "stop once what the topics held at start is done"),
     .init("sluice.streaming.gracefulStopTimeout", .duration, "30s", "bound of a graceful stop"),
     .init("sluice.streaming.unpersist", .boolean, "true", "free what a stream kept of datasets that it forgets"),
     .init("sluice.streaming.concurrentJobs", .integer, "1", "batches at once: only 1, state and commits need order"),
+    .init("sluice.streaming.blockInterval", .duration, "200ms", "received data of this time is one task's work"),
+    .init("sluice.streaming.receiver.maxRate", .integer, nil, "most records a second and receiver"),
+    .init("sluice.streaming.receiver.writeAheadLog.enable", .boolean, "false", "keep what is received past a crash"),
+    .init("sluice.streaming.receiverRestartDelay", .duration, "100ms", "wait before a receiver starts anew; doubles"),
+    .init(
+      "sluice.streaming.fileStream.minRememberDuration", .duration, "60s",
+      "files older than this are not picked up late"),
     .init("sluice.kafka.bootstrapServers", .text, nil, "brokers to begin with; the embedded one where none is given"),
     .init("sluice.kafka.maxRatePerPartition", .integer, nil, "most records a second and topic partition"),
     .init(

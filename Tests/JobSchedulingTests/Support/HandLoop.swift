@@ -32,14 +32,21 @@ final class HandLoop: Loop, @unchecked Sendable {
     while !done(), step() {}
   }
 
+  /// What was posted before still runs.
   func stop() {
     isStopped = true
-    queue = []
     timers = []
   }
 
   /// Runs all that is queued and every timer.
   func run() { while step() {} }
+
+  /// Runs what happens in the next `duration`; time then stands at its end.
+  func run(for duration: Duration) {
+    let end = now + duration
+    while !queue.isEmpty || timers.contains(where: { $0.at <= end }) { _ = step() }
+    now = end
+  }
 
   /// Runs what is queued, without moving time.
   func runQueued() {
@@ -77,6 +84,8 @@ final class HandRunner: Runner, @unchecked Sendable {
 
   /// Waves, and tasks that were started alone, that wait for the test.
   var heldWaves: Int { held.count }
+  /// The weight of the first task of each of them.
+  var heldWeights: [Int64] { held.map { $0.tasks.first?.weight ?? 0 } }
 
   func submit(_ tasks: [ExecutorTask], from loop: any Loop, then done: @escaping @Sendable () -> Void) {
     waves.append(tasks.count)

@@ -13,20 +13,27 @@ final class Workshop: Sendable {
   let context: SluiceContext
   let batch = BatchIdentity(number: 7, time: 1_700_000_000_000)
 
-  init(parallelism: Int = 2, cacheCapacity: Int = 1 << 20) {
-    scheduler = DAGScheduler(loop: loop, runner: runner)
+  init(parallelism: Int = 2, cacheCapacity: Int = 1 << 20, settings: SchedulerSettings = SchedulerSettings()) {
+    scheduler = DAGScheduler(loop: loop, runner: runner, settings: settings)
     context = SluiceContext(
       runner: scheduler, defaultParallelism: parallelism, blocks: BlockStore(capacity: cacheCapacity))
   }
 
   /// A job whose tasks collect the partition's elements.
   @discardableResult func submit<Element: Sendable>(
-    _ dataset: RDD<Element>, partitions: [Int]? = nil, label: String = "test", into log: JobLog,
+    _ dataset: RDD<Element>, partitions: [Int]? = nil, label: String = "test", pool: String? = nil,
+    group: String? = nil,
+    into log: JobLog,
     onDiscard: (@Sendable (any Sendable) -> Void)? = nil
   ) -> JobID {
-    scheduler.submit(
-      JobSpec(dataset: dataset, partitions: partitions, batch: batch, label: label, onDiscard: onDiscard) {
-        partition, task in
+    var properties = LocalProperties()
+    properties[LocalProperties.poolKey] = pool
+    properties[LocalProperties.jobGroupKey] = group
+    return scheduler.submit(
+      JobSpec(
+        dataset: dataset, partitions: partitions, batch: batch, label: label, properties: properties,
+        onDiscard: onDiscard
+      ) { partition, task in
         var elements: [Element] = []
         try dataset.compute(partition, task) { elements.append(contentsOf: $0) }
         return elements
@@ -47,6 +54,22 @@ final class Workshop: Sendable {
     let ends = log.ends.withLock { $0 }
     try #require(ends.count == 1, sourceLocation: sourceLocation)
     return ends[0]
+  }
+
+  /// Tasks that note their label when they run; their weight tells them apart while they are held.
+  func noting(_ label: String, tasks: Int, weight: Int64 = 1000, in notes: Notes) -> RDD<Int> {
+    RDD(context, label: label, partitionCount: tasks, dependencies: [], weight: { _ in weight }) { partition, _, emit in
+      notes.add(label)
+      try [partition].withUnsafeBufferPointer { try emit($0) }
+    }
+  }
+
+  /// Runs held tasks and the loop until nothing is held.
+  func releaseAll() {
+    while runner.heldWaves > 0 {
+      runner.release()
+      loop.run()
+    }
   }
 
   func expectIdle(sourceLocation: SourceLocation = #_sourceLocation) {
@@ -85,6 +108,14 @@ final class Tally: Sendable {
   }
   subscript(key: Int) -> Int { counts.withLock { $0[key] ?? 0 } }
   var total: Int { counts.withLock { $0.values.reduce(0, +) } }
+}
+
+/// What happened, in order.
+final class Notes: Sendable {
+  private let entries = Mutex<[String]>([])
+  func add(_ entry: String) { entries.withLock { $0.append(entry) } }
+  var all: [String] { entries.withLock { $0 } }
+  func count(_ entry: String) -> Int { all.lazy.filter { $0 == entry }.count }
 }
 
 struct Trouble: Error, CustomStringConvertible {

@@ -1,0 +1,259 @@
+import Datasets
+import Groundwork
+
+/// What the coordinator sees of an operator with state, without its types. All calls come on the driver's loop.
+protocol StatefulOperator: AnyObject {
+  var name: String { get }
+  /// Where its state was stored under a name that it had before.
+  var aliases: [String] { get }
+  func add(aliases more: [String])
+  var isDerivedName: Bool { get }
+  /// The operators that lead to it.
+  var lineage: String { get }
+  var keyType: String { get }
+  var stateType: String { get }
+  var version: Int { get }
+  /// nil: as stored, else the context's parallelism.
+  var wantedPartitions: Int? { get }
+  func canRead(stateType: String, version: Int) -> Bool
+
+  /// Makes room; before anything is read back.
+  func open(partitions: Int)
+  /// Reads changes that were written under a schema.
+  func load(_ changes: Bytes, stateType: String, version: Int) throws
+  /// Everything was read back.
+  /// - Parameter isNew: nothing of the operator was ever committed.
+  func loaded(_ version: BatchNumber, time: Timestamp?, isNew: Bool)
+
+  /// What brings every state partition to the batch; nil where the operator has no dataset for it.
+  func completion(_ frame: BatchFrame) -> CompletionJob?
+  /// The encoded changes of a batch, by partition; throws where a partition was not computed.
+  func prepared(_ batch: BatchNumber) throws(StreamingError) -> [(partition: Int, changes: Bytes)]
+  func commit(_ batch: BatchNumber)
+  func abort(_ batch: BatchNumber)
+  /// Keys after the batch that was prepared last.
+  var keyCount: Int { get }
+  var isNew: Bool { get }
+  var partitionCount: Int { get }
+  func slice(_ partition: Int, from: Int, bytes: Int) -> (blocks: [Bytes], next: Int?)
+}
+
+/// An operator that keeps a state for each key from batch to batch; what it computes of a batch is in `Output`.
+///
+/// Sendable: defined by one thread before the context starts, afterwards only the driver's loop touches it. Tasks see the
+/// run of their batch, which guards itself.
+@usableFromInline
+package final class KeyedOperator<
+  Key: Hashable & Sendable & StreamCodable, Value: StreamCodable, Output: Sendable
+>: StatefulOperator, @unchecked Sendable {
+  @usableFromInline package typealias Compute = StateRun<Key, Value, Output>.Compute
+
+  private let context: StreamingContext
+  private let schema: StateSchema<Value>
+  private let placedBy: @Sendable (Key) -> UInt64
+  /// Whether what changes is written; else it is in memory only.
+  private let encodes: Bool
+  let wantedPartitions: Int?
+  private var stream: AnyDStream?
+  private var dataset: (@Sendable (BatchFrame) -> AnyRDD?)?
+  /// Counts what a partition's result says, once in each batch.
+  package var onResult: @Sendable (StateResult<Key, Value, Output>, TaskContext) -> Void = { _, _ in }
+  private var cells: [StateCell<Key, Value>] = []
+  private var run: StateRun<Key, Value, Output>?
+  private(set) var isNew = true
+  private var keysCommitted = 0
+  private var keysPrepared = 0
+  /// Whether somebody asks for all keys of each batch.
+  private var withSnapshots = false
+  /// The deadline of keys that were stored without one; nil leaves them so.
+  package var deadlineOfOld: (@Sendable (Timestamp) -> Int64)?
+  /// Entries of tables that tasks have read, and changes that were written, of all committed batches.
+  package private(set) var looked = 0
+  package private(set) var changesWritten = 0
+  private(set) var aliases: [String] = []
+
+  /// - Parameters:
+  ///   - partitions: state partitions; nil takes those that are stored, or the context's parallelism.
+  ///   - schema: how values are written.
+  ///   - placedBy: the hash that decides a key's partition.
+  @usableFromInline package init(
+    _ context: StreamingContext, partitions: Int?, schema: StateSchema<Value>,
+    placedBy: @escaping @Sendable (Key) -> UInt64 = { stableHash($0) }
+  ) {
+    self.context = context
+    self.schema = schema
+    self.placedBy = placedBy
+    encodes = context.environment.checkpointDirectory != nil
+    wantedPartitions = partitions.map { max(1, $0) }
+    StateCoordinator.of(context).add(self)
+  }
+
+  /// Says which stream begins the run of each batch, and which carries the operator's name, where that is another.
+  @usableFromInline package func bind<Element>(to stream: DStream<Element>, namedBy outer: AnyDStream? = nil) {
+    self.stream = outer ?? stream
+    dataset = { frame in stream.dataset(frame) }
+    StateCoordinator.of(context).bind(self, outer ?? stream)
+  }
+
+  package func add(aliases more: [String]) { aliases += more }
+  package func keepSnapshots() { withSnapshots = true }
+
+  /// Begins a batch: called once for each, by the stream that the operator is bound to, on the driver's loop.
+  @usableFromInline package func begin(
+    _ frame: BatchFrame, _ compute: @escaping Compute
+  ) -> StateRun<Key, Value, Output> {
+    if cells.isEmpty { open(partitions: wantedPartitions ?? context.sluice.defaultParallelism) }
+    let run = StateRun(
+      frame.identity, name: name, cells: cells, isNew: isNew, withSnapshot: withSnapshots, encodes: encodes,
+      compute: compute)
+    self.run = run
+    return run
+  }
+
+  /// The run of a batch, for the operator's other streams; nil where it is past.
+  @usableFromInline package func run(_ frame: BatchFrame) -> StateRun<Key, Value, Output>? {
+    _ = dataset?(frame)
+    return run.flatMap { $0.batch.number == frame.number ? $0 : nil }
+  }
+
+  /// The partitioner that brings keys to their state; known once the context has started.
+  @usableFromInline package var partitioner: Partitioner<Key> { .byStreamHash(max(1, partitionCount)) }
+
+  // MARK: StatefulOperator
+
+  var name: String { stream?.name ?? "unnamed" }
+  var isDerivedName: Bool { stream.map { context.operators[$0.operatorIndex].isDerived } ?? true }
+  var lineage: String {
+    var labels: [String] = []
+    var pending: [AnyDStream] = stream.map { [$0] } ?? []
+    while let next = pending.popLast() {
+      labels.append(next.label)
+      pending += next.parents
+    }
+    return labels.joined(separator: " < ")
+  }
+  var keyType: String { stateTypeName(Key.self) }
+  var stateType: String { stateTypeName(Value.self) }
+  var version: Int { schema.version }
+  @usableFromInline package var partitionCount: Int {
+    cells.isEmpty ? wantedPartitions ?? context.sluice.defaultParallelism : cells.count
+  }
+
+  func canRead(stateType: String, version: Int) -> Bool {
+    stateType == self.stateType && version == schema.version
+      || schema.migration(from: stateType, version: version) != nil
+  }
+
+  func open(partitions: Int) {
+    cells = (0..<partitions).map { _ in StateCell() }
+    isNew = true
+    keysCommitted = 0
+    keysPrepared = 0
+    run = nil
+  }
+
+  func load(_ changes: Bytes, stateType: String, version: Int) throws {
+    let migrate =
+      stateType == self.stateType && version == schema.version
+      ? nil : schema.migration(from: stateType, version: version)
+    do {
+      var failure: (any Error)?
+      try StoredChange.each(in: changes) { change throws(StreamDecodingError) in
+        guard failure == nil else { return }
+        let key = detached(try Key.streamDecoded(change.key))
+        let cell = cells[Int(truncatingIfNeeded: placedBy(key) % UInt64(cells.count))]
+        guard let bytes = change.value else { return cell.load(key, nil, deadline: nil) }
+        guard let migrate else {
+          return cell.load(key, detached(try Value.streamDecoded(bytes)), deadline: change.deadline)
+        }
+        do {
+          var reader = StreamReader(bytes)
+          cell.load(key, try migrate(&reader), deadline: change.deadline)
+        } catch {
+          failure = error
+        }
+      }
+      if let failure { throw failure }
+    } catch {
+      throw StreamingError.checkpoint(
+        "the state of '\(name)' cannot be read as \(self.stateType), version \(schema.version): \(error). Where the type's "
+          + "encoding has changed, raise the version and migrate from \(stateType)")
+    }
+  }
+
+  func loaded(_ version: BatchNumber, time: Timestamp?, isNew: Bool) {
+    self.isNew = isNew
+    for cell in cells { cell.loaded(version.rawValue) }
+    if let deadlineOfOld, let time {
+      let deadline = deadlineOfOld(time)
+      for cell in cells { cell.setMissingDeadlines(deadline) }
+    }
+    keysCommitted = cells.reduce(0) { $0 + $1.figures.keys }
+    keysPrepared = keysCommitted
+  }
+
+  func completion(_ frame: BatchFrame) -> CompletionJob? {
+    guard let dataset = dataset?(frame), let run = run else { return nil }
+    return CompletionJob(label: name, dataset: dataset) { [onResult] partition, task in
+      onResult(try run.result(partition, task), task)
+    }
+  }
+
+  func prepared(_ batch: BatchNumber) throws(StreamingError) -> [(partition: Int, changes: Bytes)] {
+    guard let run, run.batch.number == batch else {
+      throw .batchFailed(batch: batch, reason: "the state of '\(name)' was not computed: this is a defect")
+    }
+    var blocks: [(partition: Int, changes: Bytes)] = []
+    var growth = 0
+    for (partition, result) in run.results.enumerated() {
+      guard let changes = result?.prepared else {
+        throw .batchFailed(
+          batch: batch, reason: "partition \(partition) of '\(name)' was not computed: this is a defect")
+      }
+      growth += changes.growth
+      blocks += changes.blocks.map { (partition, $0) }
+    }
+    keysPrepared = keysCommitted + growth
+    return blocks
+  }
+
+  func commit(_ batch: BatchNumber) {
+    guard let run, run.batch.number == batch else { return }
+    for (cell, result) in zip(cells, run.results) {
+      guard let result, let changes = result.takeChanges() else { continue }
+      looked += result.looked
+      changesWritten += changes.changes.count
+      cell.commit(.init(batch: batch.rawValue, changes: changes.changes, timerTime: changes.timerTime))
+    }
+    keysCommitted = keysPrepared
+    isNew = false
+    self.run = nil
+  }
+
+  func abort(_ batch: BatchNumber) {
+    guard let run, run.batch.number == batch else { return }
+    run.reset()
+    keysPrepared = keysCommitted
+  }
+
+  var keyCount: Int { keysPrepared }
+
+  func slice(_ partition: Int, from: Int, bytes: Int) -> (blocks: [Bytes], next: Int?) {
+    cells[partition].slice(from: from, bytes: bytes)
+  }
+
+  /// Every key with its state as of the last committed batch. O(keys).
+  package var contents: ContiguousArray<(Key, Value)> {
+    var result: ContiguousArray<(Key, Value)> = []
+    for cell in cells { result += cell.contents }
+    return result
+  }
+
+  /// Keys, timers and changes put in, over all partitions.
+  package var figures: (keys: Int, timers: Int, applied: Int) {
+    cells.reduce((0, 0, 0)) { sum, cell in
+      let more = cell.figures
+      return (sum.0 + more.keys, sum.1 + more.timers, sum.2 + more.applied)
+    }
+  }
+}

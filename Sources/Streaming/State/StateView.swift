@@ -1,0 +1,156 @@
+import Datasets
+import Groundwork
+
+/// What one change makes of a key's state.
+@usableFromInline package struct StateChange<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+  @usableFromInline var key: Key
+  /// nil for a removal.
+  @usableFromInline var value: Value?
+  @usableFromInline var deadline: Int64?
+}
+
+/// One partition's state as a batch's task sees it: the table as the last batch left it, and over it what this batch
+/// changes. The table itself is not touched, so a task that fails, or runs twice, does no harm.
+///
+/// Belongs to one task attempt.
+@usableFromInline package final class StateView<Key: Hashable & Sendable & StreamCodable, Value: StreamCodable> {
+  /// A key that the batch has looked at.
+  @usableFromInline struct Touched {
+    /// Its number in the table; -1 where it is not there.
+    @usableFromInline var index: Int
+    @usableFromInline var value: Value?
+    @usableFromInline var deadline: Int64?
+    @usableFromInline var isChanged = false
+    /// Changed only if its encoding is another one than before.
+    @usableFromInline var mayBeEqual = false
+
+    @inlinable init(index: Int, value: Value?, deadline: Int64?) {
+      self.index = index
+      self.value = value
+      self.deadline = deadline
+    }
+  }
+  /// The time that timers are measured by: the batch's, or the watermark; nothing is due where nil.
+  @usableFromInline package var timerTime: Int64?
+  /// Whether the operator has never had a committed batch: its initial state is still to be taken in.
+  @usableFromInline package let isNew: Bool
+  @usableFromInline let table: StateTable<Key, Value>
+  @usableFromInline var touched = OrderedTable<Key, Touched>()
+  /// Entries of the table that were read: the work that state costs.
+  @usableFromInline var looked = 0
+
+  init(_ table: StateTable<Key, Value>, isNew: Bool) {
+    self.table = table
+    self.isNew = isNew
+  }
+
+  /// The number, within this view, of a key: the same for the whole of the task.
+  @inlinable package func touch(_ key: Key) -> Int {
+    let (number, isFirst) = touched.entry(key, Touched(index: -1, value: nil, deadline: nil))
+    if isFirst, let index = table.find(key) {
+      looked += 1
+      touched[number].index = index
+      touched[number].value = table.entry(index)?.value
+      touched[number].deadline = table.deadline(index)
+    }
+    return number
+  }
+
+  /// Keys touched so far; their numbers count from 0.
+  @inlinable package var touchedCount: Int { touched.count }
+  /// The key of a number.
+  @inlinable package func key(_ number: Int) -> Key { touched.key(at: number) }
+  /// The state of a number; nil where there is none.
+  @inlinable package func value(_ number: Int) -> Value? { touched[number].value }
+  /// The deadline of a number, in milliseconds.
+  @inlinable package func deadline(_ number: Int) -> Int64? { touched[number].deadline }
+
+  /// Sets the state; nil removes it.
+  /// - Parameters:
+  ///   - deadline: in milliseconds of the time that the operator's timers go by; nil for none.
+  ///   - unlessEqual: do not write a value whose encoding is the one that stands there.
+  @inlinable package func set(_ number: Int, _ value: Value?, deadline: Int64?, unlessEqual: Bool = false) {
+    touched[number].value = value
+    touched[number].deadline = value == nil ? nil : deadline
+    touched[number].mayBeEqual = unlessEqual && !touched[number].isChanged
+    touched[number].isChanged = true
+  }
+
+  /// Touches every key of the table. O(keys).
+  @inlinable package func touchAll() {
+    for index in 0..<table.entryLimit {
+      guard let entry = table.entry(index) else { continue }
+      let (number, isFirst) = touched.entry(entry.key, Touched(index: index, value: entry.value, deadline: nil))
+      if isFirst {
+        looked += 1
+        touched[number].deadline = table.deadline(index)
+      }
+    }
+  }
+
+  /// The numbers of keys whose deadline has come and which the batch had not touched, by deadline and then by the keys'
+  /// encodings, so that every run of the batch takes them in the same order.
+  @usableFromInline package func due() -> [Int] {
+    guard let timerTime else { return [] }
+    let (indices, timers) = table.due(timerTime)
+    looked += timers
+    var order: [(deadline: Int64, key: Bytes, index: Int)] = []
+    for index in Set(indices) {
+      guard let entry = table.entry(index), touched.find(entry.key) == nil else { continue }
+      order.append((table.deadline(index) ?? 0, entry.key.streamEncoded, index))
+    }
+    order.sort { a, b in a.deadline != b.deadline ? a.deadline < b.deadline : a.key.precedes(b.key) }
+    return order.compactMap { due in table.entry(due.index).map { touch($0.key) } }
+  }
+
+  /// Every key with its state, after what the batch has changed so far. O(keys).
+  @usableFromInline package func all() -> ContiguousArray<(Key, Value)> {
+    var result: ContiguousArray<(Key, Value)> = []
+    for index in 0..<table.entryLimit {
+      guard let entry = table.entry(index), touched.find(entry.key) == nil else { continue }
+      result.append((entry.key, entry.value))
+    }
+    for number in 0..<touched.count {
+      if let value = touched[number].value { result.append((touched.key(at: number), value)) }
+    }
+    return result
+  }
+
+  /// The changes, and their encoded blocks.
+  /// - Parameter encodes: whether blocks are wanted.
+  func finish(encodes: Bool) -> (changes: ContiguousArray<StateChange<Key, Value>>, blocks: [Bytes], growth: Int) {
+    var changes: ContiguousArray<StateChange<Key, Value>> = []
+    var writer = ChangeWriter()
+    var growth = 0
+    for number in 0..<touched.count where touched[number].isChanged {
+      let entry = touched[number]
+      if entry.value == nil, entry.index < 0 { continue }
+      if encodes, entry.mayBeEqual, entry.index >= 0, entry.deadline == table.deadline(entry.index),
+        let value = entry.value,
+        let before = table.entry(entry.index)?.value, before.streamEncoded == value.streamEncoded
+      {
+        continue
+      }
+      if entry.value == nil { growth -= 1 } else if entry.index < 0 { growth += 1 }
+      let key = touched.key(at: number)
+      if !encodes {
+        // In memory only.
+      } else if let value = entry.value {
+        writer.append(key, deadline: entry.deadline) { value.encode(to: &$0) }
+      } else {
+        writer.append(key, deadline: nil, value: nil)
+      }
+      changes.append(StateChange(key: key, value: entry.value.map(detached), deadline: entry.deadline))
+    }
+    return (changes, writer.finish(), growth)
+  }
+}
+
+extension Bytes {
+  /// Whether these bytes come first in the order of bytes.
+  func precedes(_ other: Bytes) -> Bool {
+    let length = Swift.min(count, other.count)
+    for position in 0..<length where self[position] != other[position] { return self[position] < other[position] }
+    return count < other.count
+  }
+}
