@@ -55,6 +55,7 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
   var topicIDs: [String: UUID128] = [:]
   /// Bytes of the ranges of plans that are not forgotten, by which their tasks are weighed.
   private var bytesOfRange: [OffsetRange: Int] = [:]
+  private var rateDecision: RateDecision?
   private var lastTaken = Instant(nanoseconds: 0)
   var isLimited = false
   var isStopped = false
@@ -84,14 +85,11 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
 
   // MARK: Batches
 
-  func plan(_ batch: BatchIdentity, interval: Duration) -> SourcePlan {
-    plan(batch, interval: interval) { _ in nil }
-  }
+  var takesLimits: Bool { true }
+  var limitedPartitions: Int { partitions.count }
+  func limit(_ decision: RateDecision) { rateDecision = decision }
 
-  /// - Parameter decided: how many records a rate controller allows a partition; nil where it says nothing.
-  func plan(
-    _ batch: BatchIdentity, interval: Duration, decided: (TopicPartition) -> Int?
-  ) -> SourcePlan {
+  func plan(_ batch: BatchIdentity, interval: Duration) -> SourcePlan {
     guard let fetcher else { return SourcePlan() }
     var plan = SourcePlan()
     var details = PlanDetails()
@@ -102,7 +100,7 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
     let waits =
       !isLimited
       && settings.limits.waits(available: available.reduce(0, +), sinceLast: now - lastTaken)
-    let shares = settings.limits.shares(available: available, interval: interval, decided: partitions.map(decided))
+    let shares = settings.limits.shares(available: available, interval: interval, decided: allowed(available))
     let pieceMax = settings.limits.pieceMax(available.indices.map { min(available[$0], shares[$0].records ?? Int.max) })
     for (index, partition) in partitions.enumerated() {
       if let gap = positions[partition]!.gap {
@@ -164,7 +162,14 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
   /// Notes what a range weighs that was fetched for itself.
   func weigh(_ range: OffsetRange, _ bytes: Int) { bytesOfRange[range] = bytes }
 
-  /// Records that have arrived and are not planned, as their headers count them.
+  /// What the rate controller allows each partition. In proportion to what has arrived of it: a partition that is far
+  /// behind fills its buffer, and what has not arrived cannot be taken.
+  private func allowed(_ available: [Int]) -> [Int?] {
+    guard let recordsMax = rateDecision?.recordsMax else { return [] }
+    return RateShares.shares(total: recordsMax, lags: available.map(Int64.init))
+  }
+
+  /// How many records of a partition have arrived and are not planned yet, by the headers of their batches.
   private func recordsAvailable(_ partition: TopicPartition, _ arrived: PartitionSnapshot?) -> Int {
     guard let arrived, let position = positions[partition] else { return 0 }
     let end = min(position.end ?? arrived.nextOffset, arrived.nextOffset)
