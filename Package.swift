@@ -90,6 +90,8 @@ let package = Package(
     job("WordCount"),
     job("FlightDelays", exclude: ["data", "demo.svg"]),
     job("KafkaToFiles"),
+    job("StatefulSessions"),
+    job("TopRoutes"),
 
     // Benchmarks
     .target(name: "CAllocationCounts", path: "Benchmarks/CAllocationCounts"),
