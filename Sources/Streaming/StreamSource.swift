@@ -142,13 +142,19 @@ public protocol StreamSource: AnyObject, Sendable {
 }
 
 extension StreamSource {
+  /// That it cannot be read again, without advice.
   public var unreplayableReason: String { "the source \(name) cannot be read again" }
+  /// It does not.
   public var losesDataOnStop: Bool { false }
+  /// Does nothing: the source keeps its place elsewhere, or has none.
   public func restore(_ last: SourcePlan) {}
   /// Cannot tell.
   public func lag(of partition: TopicPartition) -> Int64? { nil }
+  /// It does not.
   public var takesLimits: Bool { false }
+  /// None.
   public var limitedPartitions: Int { 0 }
+  /// Does nothing.
   public func limit(_ decision: RateDecision) {}
   /// Gives an empty plan: what cannot be read again is lost, which is why such a source is at-most-once.
   public func replay(
