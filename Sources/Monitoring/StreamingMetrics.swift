@@ -18,6 +18,8 @@ public final class StreamingMetrics: StreamingListener {
     var lastReceived: BatchInfo?
     var lastCompleted: BatchInfo?
     var counters: [String: Int64] = [:]
+    /// By the number of their streams.
+    var receivers: [Int: ReceiverInfo] = [:]
     var operationRecords: [String: Int] = [:]
     var operationFailures: [String: Int] = [:]
     var processing = Histogram()
@@ -57,6 +59,14 @@ public final class StreamingMetrics: StreamingListener {
       state.running += 1
     }
   }
+
+  public func onReceiverStarted(_ receiver: ReceiverInfo) { note(receiver) }
+
+  public func onReceiverError(_ receiver: ReceiverInfo) { note(receiver) }
+
+  public func onReceiverStopped(_ receiver: ReceiverInfo, reason: String) { note(receiver) }
+
+  private func note(_ receiver: ReceiverInfo) { state.withLock { $0.receivers[receiver.streamID] = receiver } }
 
   public func onOutputOperationCompleted(_ operation: OutputOperationInfo, of batch: BatchNumber) {
     state.withLock { state in
@@ -113,6 +123,12 @@ public final class StreamingMetrics: StreamingListener {
       "sluice_received_records_total", .counter, "Records of all planned batches.", Double(state.receivedRecords))
     page.add(
       "sluice_processed_records_total", .counter, "Records of all committed batches.", Double(state.processedRecords))
+    page.add(
+      "sluice_receivers", .gauge, "Receivers that receive.", Double(state.receivers.values.count { $0.isActive }))
+    page.add(
+      "sluice_receiver_restarts_total", .counter, "How often receivers were started anew.",
+      state.receivers.values.sorted { $0.streamID < $1.streamID }.map { ([("receiver", $0.name)], Double($0.restarts)) }
+    )
     if let last = state.lastCompleted { addLast("completed", last, &page) }
     if let last = state.lastReceived {
       addLast("received", last, &page)
@@ -146,6 +162,20 @@ public final class StreamingMetrics: StreamingListener {
 
   private func addSources(_ batch: BatchInfo, _ page: inout PrometheusText) {
     page.add("sluice_lag_records", .gauge, "Records that could be read and are in no batch yet.", Double(batch.lag))
+    let lags = batch.lags.sorted { $0.key < $1.key }
+    page.add(
+      "sluice_source_lag_records", .gauge, "The same, by source.",
+      lags.map { ([("source", $0.key)], Double($0.value.records)) })
+    page.add(
+      "sluice_source_lag_seconds", .gauge, "The age of the oldest record that is in no batch yet.",
+      lags.map { ([("source", $0.key)], $0.value.time?.inSeconds ?? 0) })
+    page.add(
+      "sluice_partition_lag_records", .gauge, "The same, by topic partition.",
+      lags.flatMap { lag in
+        lag.value.partitions.map {
+          ([("source", lag.key), ("partition", "\($0.partition)")], Double($0.records))
+        }
+      })
     let rates = batch.rates.sorted { $0.key < $1.key }
     page.add(
       "sluice_source_records_max", .gauge, "The most records the last batch could take.",

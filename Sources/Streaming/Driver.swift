@@ -138,9 +138,13 @@ final class Driver: @unchecked Sendable {
   }
 
   func makeInfo(_ frame: BatchFrame, due: Instant, skipped: Int) -> BatchInfo {
-    BatchInfo(
-      number: frame.number, batchTime: frame.time, inputs: zip(context.sourceNames, frame.plans).map { ($0, $1) },
-      submissionTime: due, skippedTicks: skipped, lag: context.sources.reduce(0) { $0 + $1.lag.records })
+    let names = context.sourceNames
+    let lags = context.sources.map(\.lag)
+    var info = BatchInfo(
+      number: frame.number, batchTime: frame.time, inputs: zip(names, frame.plans).map { ($0, $1) },
+      submissionTime: due, skippedTicks: skipped, lag: lags.reduce(0) { $0 + $1.records })
+    for (name, lag) in zip(names, lags) { info.lags[name] = lag }
+    return info
   }
 
   // MARK: Run

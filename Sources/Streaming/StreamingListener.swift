@@ -65,6 +65,8 @@ public struct BatchInfo: Sendable {
   public var skippedTicks: Int
   /// Records that could be read and are in no batch yet, when the batch was planned.
   public var lag: Int64
+  /// How far each source was behind when the batch was planned, by the source's name, what it took not counted.
+  public var lags: [String: SourceLag] = [:]
   /// How much the batch could take of each source whose rate is controlled, by the source's name.
   public var rates: [String: RateDecision] = [:]
   /// Whether it was planned by an earlier run of the job and is run again.

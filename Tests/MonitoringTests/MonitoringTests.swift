@@ -17,6 +17,7 @@ import Testing
       inputs: [("topics t", SourcePlan(records: records))], submissionTime: due, skippedTicks: 1, lag: 77)
     info.rates["topics t"] = RateDecision(recordsMax: 500, rate: 512.5, reason: "backpressure")
     info.counters = ["malformed": 2]
+    info.lags["topics t"] = SourceLag(records: 77)
     info.processingStartTime = due + .milliseconds(20)
     info.processingEndTime = due + .milliseconds(320)
     info.failureReason = failure
@@ -26,6 +27,10 @@ import Testing
   @Test func thePageHoldsSparksGauges() {
     let metrics = StreamingMetrics(jobName: "a \"job\"", interval: .seconds(1))
     metrics.onStreamingStarted(Timestamp(milliseconds: 1000))
+    metrics.onReceiverStarted(ReceiverInfo(streamID: 0, name: "socket", isActive: true, restarts: 0, lastError: nil))
+    metrics.onReceiverStarted(ReceiverInfo(streamID: 1, name: "other", isActive: true, restarts: 0, lastError: nil))
+    metrics.onReceiverStopped(
+      ReceiverInfo(streamID: 1, name: "other", isActive: false, restarts: 3, lastError: "gone"), reason: "gone")
     for number in 1...3 as ClosedRange<Int64> {
       let info = batch(number, records: 10, failure: number == 2 ? "broken" : nil)
       metrics.onBatchSubmitted(info)
@@ -46,7 +51,9 @@ import Testing
       "sluice_processed_records_total 20", "sluice_last_completed_batch_processing_delay_seconds 0.3",
       "sluice_last_completed_batch_scheduling_delay_seconds 0.02",
       "sluice_last_completed_batch_total_delay_seconds 0.32", "sluice_last_received_batch_records 9",
-      "sluice_lag_records 77", "sluice_source_records_max{source=\"topics t\"} 500",
+      "sluice_lag_records 77", "sluice_source_lag_records{source=\"topics t\"} 77",
+      "sluice_source_lag_seconds{source=\"topics t\"} 0", "sluice_receivers 1",
+      "sluice_receiver_restarts_total{receiver=\"other\"} 3", "sluice_source_records_max{source=\"topics t\"} 500",
       "sluice_source_rate{source=\"topics t\"} 512.5", "sluice_counter_total{name=\"malformed\"} 4",
       "sluice_output_records_total{output=\"print-1\"} 12", "sluice_output_failures_total{output=\"print-1\"} 1",
       "sluice_processing_delay_seconds_bucket{le=\"0.25\"} 0", "sluice_processing_delay_seconds_bucket{le=\"0.5\"} 2",
