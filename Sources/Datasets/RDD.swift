@@ -23,6 +23,10 @@ public class AnyRDD: @unchecked Sendable {
   /// How the elements were placed by key; nil where nothing placed them. Two datasets of equal placement need no shuffle
   /// between them.
   public internal(set) var partitioning: Placement?
+  /// The offset ranges that the partitions were read from, in their order, where the dataset is a batch of topics as its
+  /// source made it (Spark's HasOffsetRanges); empty for anything else, what is computed from such a dataset included.
+  /// A task finds its own by its partition's number. Set while the dataset is defined.
+  public package(set) var offsetRanges: [OffsetRange] = []
   @usableFromInline let persistence = Persistence()
   /// The nearest dataset up a chain of single narrow dependencies that knows its weight by itself, and what the operators
   /// between add: so that `weight(of:)` neither recurses nor walks along a long chain. nil: this dataset knows by itself.

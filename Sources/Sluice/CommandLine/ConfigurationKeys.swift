@@ -76,12 +76,40 @@ public struct ConfigurationKey: Sendable {
       "files older than this are not picked up late"),
     .init("sluice.kafka.bootstrapServers", .text, nil, "brokers to begin with; the embedded one where none is given"),
     .init("sluice.kafka.maxRatePerPartition", .integer, nil, "most records a second and topic partition"),
-    .init("sluice.kafka.startingOffsets", .text, "earliest", "where to begin without committed offsets, or latest"),
+    .init(
+      "sluice.kafka.minRatePerPartition", .integer, "1",
+      "records a second and topic partition below which no rate control goes"),
+    .init("sluice.kafka.maxOffsetsPerTrigger", .integer, nil, "most records a batch, over all partitions"),
+    .init("sluice.kafka.minOffsetsPerTrigger", .integer, nil, "records that a batch waits for"),
+    .init("sluice.kafka.maxTriggerDelay", .duration, "15m", "how long a batch waits for minOffsetsPerTrigger"),
+    .init("sluice.kafka.minPartitions", .integer, nil, "partitions of a batch's dataset at least, about"),
+    .init("sluice.kafka.maxRecordsPerPartition", .integer, nil, "records a partition of a batch's dataset"),
+    .init(
+      "sluice.kafka.startingOffsets", .text, "earliest",
+      "where to begin without committed offsets: earliest, latest, @MILLISECONDS, or lines-0:12,others:latest"),
+    .init(
+      "sluice.kafka.startingTimestampStrategy", .text, "error",
+      "where no record is as young as the starting time: error, or latest"),
+    .init(
+      "sluice.kafka.endingOffsets", .text, "latest",
+      "where a job with --available-now ends, written as startingOffsets"),
+    .init(
+      "sluice.kafka.offsetsFrom", .text, "log",
+      "whose offsets stand where the job's log and its group differ: log, or group after a reset"),
+    .init(
+      "sluice.kafka.onDataLoss", .text, "fail",
+      "where records are gone: fail, or go on at the earliest or latest (Spark's failOnDataLoss=false is earliest)"),
+    .init("sluice.kafka.autoCommit", .boolean, "true", "commit offsets to the group after each batch"),
+    .init("sluice.kafka.metadataMaxAge", .duration, "30s", "how often new partitions and topics are looked for"),
     .init(
       "sluice.kafka.isolationLevel", .text, "read_committed",
       "hide records of open and aborted transactions, or read_uncommitted"),
     .init("sluice.metrics.port", .integer, nil, "serve metrics for Prometheus on this port, at /metrics; 0 for any"),
     .init("sluice.metrics.address", .text, "127.0.0.1", "the IPv4 address to serve metrics on"),
+    .init("sluice.kafka.consumer.fetch.min.bytes", .integer, "1", "bytes that a broker waits for before it answers"),
+    .init("sluice.kafka.consumer.fetch.max.wait.ms", .integer, "500", "how long it waits for them"),
+    .init("sluice.kafka.consumer.fetch.max.bytes", .integer, "52428800", "most bytes an answer"),
+    .init("sluice.kafka.consumer.max.partition.fetch.bytes", .integer, "1048576", "most bytes an answer and partition"),
     .init("sluice.broker.data", .text, nil, "data folder of the embedded broker"),
   ]
 
