@@ -10,7 +10,11 @@ import Sluice
     .value("slide", "TIME", "time between windows", default: "24h", format: .duration),
     .value("top", "COUNT", "routes in a window's ranking", default: "10", format: .integer(1...1000)),
   ]
-  static let defaults = ["sluice.streaming.batchInterval": "500ms"]
+  static let defaults = [
+    "sluice.streaming.batchInterval": "500ms",
+    // Each run plays the month anew. With the state of the run before, all of its flights would come too late.
+    "sluice.streaming.checkpoint": "/tmp/sluice-top-routes-\(UInt64.random(in: 0 ... .max))",
+  ]
 
   func define(_ context: StreamingContext, _ options: Options) throws {
     let data =
