@@ -21,9 +21,9 @@ func tests(
 }
 
 /// A job executable: it sees the public face only.
-func job(_ name: String, exclude: [String] = []) -> Target {
+func job(_ name: String, in folder: String = "jobs", exclude: [String] = []) -> Target {
   .executableTarget(
-    name: name, dependencies: ["Sluice"], path: "jobs/\(name)", exclude: exclude, packageAccess: false,
+    name: name, dependencies: ["Sluice"], path: "\(folder)/\(name)", exclude: exclude, packageAccess: false,
     swiftSettings: strict)
 }
 
@@ -90,6 +90,8 @@ let package = Package(
     job("WordCount"),
     job("FlightDelays", exclude: ["data", "demo.svg"]),
     job("KafkaToFiles"),
+    job("StatefulSessions"),
+    job("TopRoutes"),
 
     // Benchmarks
     .target(name: "CAllocationCounts", path: "Benchmarks/CAllocationCounts"),
@@ -115,6 +117,7 @@ let package = Package(
     .target(
       name: "Simulation", dependencies: ["SystemInterfaces", "Groundwork"], path: "Tests/Simulation",
       swiftSettings: strict),
+    job("KilledTotals", in: "Tests"),
     tests("HouseTests", ["LinuxSystem", "SystemInterfaces", "Groundwork"]),
     tests("GroundworkTests", ["Groundwork", "CPrimitives"]),
     tests("WireFormatTests", ["WireFormat", "Groundwork"]),

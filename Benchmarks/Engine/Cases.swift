@@ -14,7 +14,7 @@ enum Cases {
       try input.dataset(context).filter { $0.contains(needle) }.count()
     } loop: {
       var found = 0
-      try input.forEach { if $0.contains(needle) { found += 1 } }
+      try input.visit { if $0.contains(needle) { found += 1 } }
       return found
     }
   }
@@ -26,7 +26,7 @@ enum Cases {
 
   private static func countWords(_ input: Input) throws -> Int {
     var table = WordTable()
-    try input.forEach { line in
+    try input.visit { line in
       for word in line.split(separator: " ") { table.add(word) }
     }
     return sum(table.entries)

@@ -126,7 +126,7 @@ struct Input: Sendable {
   }
 
   /// Every value, in order, on this thread.
-  func forEach(_ body: (Bytes) throws -> Void) throws {
+  func visit(_ body: (Bytes) throws -> Void) throws {
     let workspace = CodecWorkspace()
     for list in batches {
       for batch in list { try RecordBatch(batch).forEachRecord(using: workspace) { try body($0.value!) } }

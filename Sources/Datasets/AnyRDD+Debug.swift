@@ -12,7 +12,7 @@ extension AnyRDD {
     while let line = pending.popLast() {
       let dataset = line.dataset
       let isNew = seen.insert(ObjectIdentifier(dataset)).inserted
-      let text = dataset.label + (dataset.isPersisted ? " [kept in memory]" : "") + (isNew ? "" : " [shown above]")
+      let text = dataset.label + dataset.keptText + (isNew ? "" : " [shown above]")
       var below = line.prefix
       var depth = line.depth
       switch line.kind {
@@ -37,6 +37,19 @@ extension AnyRDD {
       }
     }
     return lines.joined(separator: "\n")
+  }
+
+  /// How the dataset is kept, in brackets; empty where it is not.
+  private var keptText: String {
+    let kept = persistence.kept
+    var words: [String] = []
+    if let checkpoint = kept.checkpoint {
+      words.append(persistence.isCut ? "checkpoint \(checkpoint.folder)" : "to be checkpointed in \(checkpoint.folder)")
+    }
+    if let persisted = kept.persisted {
+      words.append(persisted.isPinned && persistence.isCut ? "local checkpoint" : persisted.level.description)
+    }
+    return words.isEmpty ? "" : " [\(words.joined(separator: ", "))]"
   }
 
   private struct Line {

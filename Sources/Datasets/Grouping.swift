@@ -15,19 +15,22 @@ public struct GroupingSide<Key, Value>: Sendable {
     }
     let shuffle = ShuffleDependency(placing: dataset, partitioner)
     dependency = .shuffle(shuffle)
-    read = { partition, _, emit in try shuffle.read(partition, emit) }
+    read = { partition, task, emit in try shuffle.read(partition, task, emit) }
   }
 
   /// Adds the values of one partition to the groups that each key has.
   @inlinable func group<Groups>(
-    _ partition: Int, _ task: TaskContext, _ empty: Groups, into table: inout OrderedTable<Key, Groups>,
+    _ partition: Int, _ task: TaskContext, _ empty: Groups, into table: inout SpillingTable<Key, Groups>,
     _ add: (inout Groups, Value) -> Void
-  ) throws where Key: Hashable {
+  ) throws where Key: Hashable & Sendable {
     try read(partition, task) { view in
-      for index in 0..<view.count {
-        let (entry, _) = table.entry(view[index].0, empty)
-        add(&table[entry], view[index].1)
-      }
+      try table.merge(
+        view, key: { $0.0 },
+        initial: {
+          var groups = empty
+          add(&groups, detached($0.1))
+          return groups
+        }, update: { add(&$0, detached($1.1)) })
     }
   }
 }
@@ -38,38 +41,16 @@ extension ShuffleDependency {
     let parent = dataset.ready(for: partitioner)
     self.init(parent: parent, reducePartitions: partitioner.partitionCount) { partition, task in
       let partitioner = try partitioner.resolved()
-      var buckets = ShuffleBuckets<(Key, Value)>(partitioner.partitionCount)
+      var buckets = ShuffleBuckets<(Key, Value)>(
+        partitioner.partitionCount, task, dataset.context, label: "the shuffle of \(dataset.label)")
       try dataset.compute(partition, task) { view in
         for index in 0..<view.count {
           buckets.append(
             (detached(view[index].0), detached(view[index].1)), to: try partitioner.place(view[index].0))
         }
+        try buckets.settle(view.count)
       }
-      return buckets.blocks()
+      return try buckets.finish()
     }
   }
-
-  /// Hands over the elements for one reduce partition, in the order of the map partitions. Only for a shuffle whose map
-  /// side writes `ArrayBlock<Element>`.
-  @inlinable public func read<Element>(
-    _ partition: Int, _ emit: (UnsafeBufferPointer<Element>) throws -> Void
-  ) throws {
-    for block in try output.blocks(forReduce: partition) {
-      try unsafeDowncast(block, to: ArrayBlock<Element>.self).elements.withUnsafeBufferPointer { try emit($0) }
-    }
-  }
-}
-
-/// Elements on their way into the blocks of a shuffle that does not combine.
-public struct ShuffleBuckets<Element> {
-  @usableFromInline var buckets: [ContiguousArray<Element>]
-
-  /// - Parameter count: the shuffle's reduce partitions.
-  @inlinable public init(_ count: Int) { buckets = Array(repeating: [], count: count) }
-
-  /// Adds an element, which must be detached, to the block of a reduce partition, which must exist.
-  @inlinable public mutating func append(_ element: Element, to bucket: Int) { buckets[bucket].append(element) }
-
-  /// The blocks, nil for each partition that got nothing.
-  @inlinable public func blocks() -> [ShuffleBlock?] { buckets.map { $0.isEmpty ? nil : ArrayBlock($0) } }
 }

@@ -31,12 +31,17 @@ extension RDD {
     return RDD<(Key, ([Value], [A], [B]))>(
       context, label: "cogroup", partitionCount: partitioner.partitionCount,
       dependencies: [mine.dependency, first.dependency, second.dependency], partitioning: partitioner.placement
-    ) { partition, task, emit in
-      var groups = OrderedTable<Key, ([Value], [A], [B])>()
+    ) { [context] partition, task, emit in
+      var groups = SpillingTable<Key, ([Value], [A], [B])>(task, context, label: "cogroup")
       try mine.group(partition, task, ([], [], []), into: &groups) { $0.0.append($1) }
       try first.group(partition, task, ([], [], []), into: &groups) { $0.1.append($1) }
       try second.group(partition, task, ([], [], []), into: &groups) { $0.2.append($1) }
-      try groups.emitPairs(emit)
+      try groups.emitAll(
+        {
+          $0.0 += $1.0
+          $0.1 += $1.1
+          $0.2 += $1.2
+        }, emit)
     }
   }
 
@@ -52,13 +57,19 @@ extension RDD {
       context, label: "cogroup", partitionCount: partitioner.partitionCount,
       dependencies: [mine.dependency, first.dependency, second.dependency, third.dependency],
       partitioning: partitioner.placement
-    ) { partition, task, emit in
-      var groups = OrderedTable<Key, ([Value], [A], [B], [C])>()
+    ) { [context] partition, task, emit in
+      var groups = SpillingTable<Key, ([Value], [A], [B], [C])>(task, context, label: "cogroup")
       try mine.group(partition, task, ([], [], [], []), into: &groups) { $0.0.append($1) }
       try first.group(partition, task, ([], [], [], []), into: &groups) { $0.1.append($1) }
       try second.group(partition, task, ([], [], [], []), into: &groups) { $0.2.append($1) }
       try third.group(partition, task, ([], [], [], []), into: &groups) { $0.3.append($1) }
-      try groups.emitPairs(emit)
+      try groups.emitAll(
+        {
+          $0.0 += $1.0
+          $0.1 += $1.1
+          $0.2 += $1.2
+          $0.3 += $1.3
+        }, emit)
     }
   }
 

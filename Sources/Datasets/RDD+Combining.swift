@@ -67,12 +67,10 @@ extension RDD {
     _ add: @escaping @Sendable (Combined, Value) throws -> Combined,
     _ merge: @escaping @Sendable (Combined, Combined) throws -> Combined
   ) -> RDD<(Key, Combined)> where Element == (Key, Value) {
-    combined(partitioner, label: label) { [self] partition, task in
-      var table = OrderedTable<Key, Combined>()
+    combined(partitioner, label: label) { [self] partition, task, table in
       try compute(partition, task) { view in
         try table.merge(view, key: { $0.0 }, initial: { try create($0.1) }, update: { $0 = try add($0, $1.1) })
       }
-      return table
     } merge: {
       $0 = try merge($0, $1)
     }
@@ -86,15 +84,16 @@ extension RDD {
     relativeSD: Double = 0.05, partitions: Int? = nil
   ) -> RDD<(Key, Int)> where Element == (Key, Value) {
     let empty = HyperLogLog(relativeSD: relativeSD)
-    return combined(partitioner(partitions), label: "countApproxDistinctByKey") { [self] partition, task in
-      var table = OrderedTable<Key, HyperLogLog>()
+    return combined(partitioner(partitions), label: "countApproxDistinctByKey") { [self] partition, task, table in
       try compute(partition, task) { view in
-        for index in 0..<view.count {
-          let (entry, _) = table.entry(view[index].0, empty)
-          table[entry].insert(view[index].1)
-        }
+        try table.merge(
+          view, key: { $0.0 },
+          initial: {
+            var sketch = empty
+            sketch.insert($0.1)
+            return sketch
+          }, update: { $0.insert($1.1) })
       }
-      return table
     } merge: {
       $0.merge($1)
     }.mapValues { $0.estimate }

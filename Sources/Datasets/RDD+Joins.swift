@@ -1,6 +1,7 @@
 // Operators over two datasets of pairs. Where one is placed by the partitioner already (after `reduceByKey`,
 // `partitionBy`, another join) only the other is shuffled, and where both are, nothing. Keys come in the order in which
-// they were first met: this dataset's, then the other's. Every pair of a key's values is held in memory.
+// they were first met: this dataset's, then the other's (in that of their hashes where memory did not do). All values of
+// one key are held in memory.
 
 extension RDD {
   /// For each key of both: every pair of a value here and a value there.
@@ -130,17 +131,20 @@ extension RDD {
     return RDD<Output>(
       context, label: label, partitionCount: partitioner.partitionCount,
       dependencies: [left.dependency, right.dependency], partitioning: givesPairs ? partitioner.placement : nil
-    ) { partition, task, emit in
-      var groups = OrderedTable<Key, ([Value], [Other])>()
+    ) { [context] partition, task, emit in
+      var groups = SpillingTable<Key, ([Value], [Other])>(task, context, label: label)
       try left.group(partition, task, ([], []), into: &groups) { $0.0.append($1) }
       try right.group(partition, task, ([], []), into: &groups) { $0.1.append($1) }
       var output = Chunk<Output>()
-      for entry in 0..<groups.count {
-        let (mine, theirs) = groups[entry]
-        give(groups.key(at: entry), mine, theirs, &output)
-        guard output.count >= Chunk<Output>.usualCapacity else { continue }
-        try emit(output.view)
-        output.clear()
+      try groups.emitAll({
+        $0.0 += $1.0; $0.1 += $1.1
+      }) { view in
+        for index in 0..<view.count {
+          give(view[index].0, view[index].1.0, view[index].1.1, &output)
+          guard output.count >= Chunk<Output>.usualCapacity else { continue }
+          try emit(output.view)
+          output.clear()
+        }
       }
       if output.count > 0 { try emit(output.view) }
     }

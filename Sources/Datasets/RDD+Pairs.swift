@@ -15,12 +15,10 @@ extension RDD {
   @inlinable public func reduceByKey<Key: Hashable & Sendable, Value>(
     _ partitioner: Partitioner<Key>, _ combine: @escaping @Sendable (Value, Value) throws -> Value
   ) -> RDD<(Key, Value)> where Element == (Key, Value) {
-    combined(partitioner, label: "reduceByKey") { [self] partition, task in
-      var table = OrderedTable<Key, Value>()
+    combined(partitioner, label: "reduceByKey") { [self] partition, task, table in
       try compute(partition, task) { view in
         try table.merge(view, key: { $0.0 }, initial: { $0.1 }, update: { $0 = try combine($0, $1.1) })
       }
-      return table
     } merge: {
       $0 = try combine($0, $1)
     }
@@ -31,12 +29,10 @@ extension RDD {
   @inlinable public func counted(partitions: Int? = nil) -> RDD<(Element, Int)>
   where Element: Hashable & Sendable {
     combined(Partitioner<Element>.hash(partitions ?? context.defaultParallelism), label: "countByValue") {
-      [self] partition, task in
-      var table = OrderedTable<Element, Int>()
+      [self] partition, task, table in
       try compute(partition, task) { view in
-        table.merge(view, key: { $0 }, initial: { _ in 1 }, update: { count, _ in count &+= 1 })
+        try table.merge(view, key: { $0 }, initial: { _ in 1 }, update: { count, _ in count &+= 1 })
       }
-      return table
     } merge: {
       $0 += $1
     }
@@ -52,12 +48,10 @@ extension RDD {
   @inlinable public func groupByKey<Key: Hashable & Sendable, Value>(
     _ partitioner: Partitioner<Key>
   ) -> RDD<(Key, [Value])> where Element == (Key, Value) {
-    combined(partitioner, label: "groupByKey") { [self] partition, task in
-      var table = OrderedTable<Key, [Value]>()
+    combined(partitioner, label: "groupByKey") { [self] partition, task, table in
       try compute(partition, task) { view in
-        table.merge(view, key: { $0.0 }, initial: { [detached($0.1)] }, update: { $0.append(detached($1.1)) })
+        try table.merge(view, key: { $0.0 }, initial: { [detached($0.1)] }, update: { $0.append(detached($1.1)) })
       }
-      return table
     } merge: {
       $0.append(contentsOf: $1)
     }

@@ -16,7 +16,7 @@ extension RDD {
   @inlinable public func repartition(_ count: Int) -> RDD<Element> {
     let count = Swift.max(1, count)
     let shuffle = ShuffleDependency(parent: self, reducePartitions: count) { [self] partition, task in
-      var buckets = ShuffleBuckets<Element>(count)
+      var buckets = ShuffleBuckets<Element>(count, task, context, label: "repartition")
       var next = partition % count
       try compute(partition, task) { view in
         for index in 0..<view.count {
@@ -24,12 +24,13 @@ extension RDD {
           next += 1
           if next == count { next = 0 }
         }
+        try buckets.settle(view.count)
       }
-      return buckets.blocks()
+      return try buckets.finish()
     }
     return RDD<Element>(
       context, label: "repartition", partitionCount: count, dependencies: [.shuffle(shuffle)]
-    ) { partition, _, emit in try shuffle.read(partition, emit) }
+    ) { partition, task, emit in try shuffle.read(partition, task, emit) }
   }
 
   /// The same elements in fewer partitions, each made of neighbours, without a shuffle; more are not possible this way,

@@ -30,31 +30,13 @@ extension RDD {
   /// - Parameter partitions: partitions of the result; as many as this dataset has where nil, as in Spark.
   @inlinable public func distinct(partitions: Int? = nil) -> RDD<Element> where Element: Hashable & Sendable {
     let partitioner = Partitioner<Element>.hash(partitions ?? Swift.max(1, partitionCount))
-    let shuffle = ShuffleDependency(parent: self, reducePartitions: partitioner.partitionCount) {
-      [self] partition, task in
-      var table = OrderedTable<Element, Void>()
+    let unique: RDD<(Element, Void)> = combined(partitioner, label: "distinct") { [self] partition, task, table in
       try compute(partition, task) { view in
-        for index in 0..<view.count { _ = table.entry(view[index], ()) }
+        try table.merge(view, key: { $0 }, initial: { _ in }, update: { _, _ in })
       }
-      var buckets = ShuffleBuckets<Element>(partitioner.partitionCount)
-      for index in 0..<table.count {
-        buckets.append(table.key(at: index), to: try partitioner.place(table.key(at: index)))
-      }
-      return buckets.blocks()
+    } merge: { _, _ in
     }
-    return RDD<Element>(
-      context, label: "distinct", partitionCount: partitioner.partitionCount, dependencies: [.shuffle(shuffle)]
-    ) { partition, _, emit in
-      var table = OrderedTable<Element, Void>()
-      var output = Chunk<Element>()
-      try shuffle.read(partition) { (view: UnsafeBufferPointer<Element>) in
-        for index in 0..<view.count where table.entry(view[index], ()).isNew { output.append(view[index]) }
-        if output.count > 0 {
-          try emit(output.view)
-          output.clear()
-        }
-      }
-    }
+    return unique.apply(.map { $0.0 }, label: "distinct")
   }
 
   /// Every pair of an element here and an element there: partitions here times partitions there.

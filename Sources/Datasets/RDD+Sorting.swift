@@ -44,18 +44,25 @@ extension RDD {
       return RDD<(Key, Value)>(
         context, label: label, partitionCount: partitionCount, dependencies: [.narrow(self)], partitioning: partitioning
       ) { [self] partition, task, emit in
-        var pairs = ContiguousArray<(Key, Value)>()
-        try compute(partition, task) { view in
-          for index in 0..<view.count { pairs.append((detached(view[index].0), detached(view[index].1))) }
+        try SortedReduce.emit(task, context, label: label, ascending: ascending, emit) { take in
+          var detaching = Chunk<(Key, Value)>()
+          try compute(partition, task) { view in
+            for index in 0..<view.count { detaching.append((detached(view[index].0), detached(view[index].1))) }
+            try take(detaching.view)
+            detaching.clear()
+          }
         }
-        try SortedReduce.emit(&pairs, ascending: ascending, emit)
       }
     }
     let shuffle = ShuffleDependency(placing: self, partitioner)
     return RDD<(Key, Value)>(
       context, label: label, partitionCount: partitioner.partitionCount, dependencies: [.shuffle(shuffle)],
       partitioning: partitioner.placement
-    ) { partition, _, emit in try SortedReduce.emit(shuffle, partition, ascending: ascending, emit) }
+    ) { [context] partition, task, emit in
+      try SortedReduce.emit(task, context, label: label, ascending: ascending, emit) { take in
+        try shuffle.read(partition, task, take)
+      }
+    }
   }
 
   /// The pairs whose keys lie in `lower ... upper`. Of a dataset that is placed by ranges, as after `sortByKey`, only the

@@ -69,17 +69,18 @@ extension RDD {
   ) -> RDD where Element: Sendable {
     let whole = partitionCount
     let shuffle = ShuffleDependency(parent: self, reducePartitions: count) { [self] partition, task in
-      var buckets = ShuffleBuckets<Element>(count)
+      var buckets = ShuffleBuckets<Element>(count, task, context, label: "merge")
       try compute(partition, task) { view in
         for index in 0..<view.count { buckets.append(detached(view[index]), to: partition * count / whole) }
+        try buckets.settle(view.count)
       }
-      return buckets.blocks()
+      return try buckets.finish()
     }
     return RDD(
       context, label: "merge", partitionCount: count, dependencies: [.shuffle(shuffle)]
-    ) { partition, _, emit in
+    ) { partition, task, emit in
       var result: Element?
-      try shuffle.read(partition) { (view: UnsafeBufferPointer<Element>) in
+      try shuffle.read(partition, task) { (view: UnsafeBufferPointer<Element>) in
         for index in 0..<view.count {
           if let sum = result { result = try merge(sum, view[index]) } else { result = view[index] }
         }

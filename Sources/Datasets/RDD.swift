@@ -3,21 +3,30 @@ import Synchronization
 
 /// What the scheduler sees of a dataset: its partitions and its lineage, without the element type.
 ///
-/// Sendable: everything here is constant from the dataset's definition to its end, but `persistence`, which guards itself;
-/// `label` and `partitioning` are set while the dataset is defined, before any task sees it, and the lineage is taken
+/// Sendable: everything here is constant from the dataset's definition to its end, but `persistence`, which guards itself
+/// and, where a checkpoint cuts the lineage, the lineage and the computation; `label` and `partitioning` are set while the dataset is defined, before any task sees it, and the lineage is taken
 /// apart by the last owner.
 public class AnyRDD: @unchecked Sendable {
   /// Where the dataset lives.
   public let context: SluiceContext
   /// How many partitions there are.
   public let partitionCount: Int
-  /// The parents, in the order in which the operator takes them; empty for a dataset that reads from outside.
-  public private(set) var dependencies: [Dependency]
+  /// The parents, in the order in which the operator takes them; none for a dataset that reads from outside or that is
+  /// checkpointed.
+  public var dependencies: [Dependency] {
+    if !persistence.isKept { return lineage }
+    return persistence.locked { _ in persistence.isCut ? [] : lineage }
+  }
+  private var lineage: [Dependency]
   /// The operator that made it, for people: `map`, `reduceByKey`, `kafka`.
   public internal(set) var label: String
   /// How the elements were placed by key; nil where nothing placed them. Two datasets of equal placement need no shuffle
   /// between them.
   public internal(set) var partitioning: Placement?
+  /// The offset ranges that the partitions were read from, in their order, where the dataset is a batch of topics as its
+  /// source made it (Spark's HasOffsetRanges); empty for anything else, what is computed from such a dataset included.
+  /// A task finds its own by its partition's number. Set while the dataset is defined.
+  public package(set) var offsetRanges: [OffsetRange] = []
   @usableFromInline let persistence = Persistence()
   /// The nearest dataset up a chain of single narrow dependencies that knows its weight by itself, and what the operators
   /// between add: so that `weight(of:)` neither recurses nor walks along a long chain. nil: this dataset knows by itself.
@@ -31,7 +40,7 @@ public class AnyRDD: @unchecked Sendable {
   ) {
     self.context = context
     self.partitionCount = partitionCount
-    self.dependencies = dependencies
+    lineage = dependencies
     self.label = label
     readsShuffles = dependencies.contains { dependency in
       if case .shuffle = dependency { return true }
@@ -100,14 +109,20 @@ public class AnyRDD: @unchecked Sendable {
 
   /// Drops the computation and the dependencies and hands over the parents; only for the dataset's last owner.
   func dismantle(into parents: inout [AnyRDD]) {
-    for dependency in dependencies {
+    for dependency in lineage {
       switch dependency {
       case .narrow(let parent): parents.append(parent)
       // Where the shuffle lives on, it keeps its parent, which is then not looked into.
       case .shuffle(let shuffle): parents.append(shuffle.parent)
       }
     }
-    dependencies = []
+    lineage = []
+  }
+
+  /// Takes the parents out; only under the lock of `persistence`.
+  func takeLineage() -> [Dependency] {
+    defer { lineage = [] }
+    return lineage
   }
 
   /// Releases the ancestors one by one. Left to itself, releasing the end of a lineage of 100,000 operators would nest
@@ -202,16 +217,16 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
     forget()
   }
 
-  /// Computes one partition, or takes it from memory where the dataset is persisted, handing over its chunks in order.
+  /// Computes one partition, or takes it from where it is kept (`persist`, `checkpoint`), handing over its chunks in order.
   ///
   /// A chain of narrow operators is computed by nested calls, one inside the other: 350 bytes of stack an operator in an
   /// optimised build, 1,100 in a debug build. So a stage may be 20,000 operators long on a stack of 8 MiB and 1,400 on one
   /// of 512 KiB; a longer lineage needs a shuffle in between.
   @inlinable public func compute(_ partition: Int, _ task: TaskContext, _ emit: Emit) throws {
-    if let cached = persistence.current {
-      try computePersisted(cached, partition, task, emit)
-    } else {
+    if persistence.isPlain {
       try produce(partition, task, emit)
+    } else {
+      try computeKept(partition, task, emit)
     }
   }
 

@@ -36,8 +36,20 @@ public final class ShuffleDependency: Sendable {
 open class ShuffleBlock: @unchecked Sendable {
   /// Elements in the block.
   public let count: Int
+  /// Whether the elements are on disk: then it is a `SpilledBlock`.
+  @usableFromInline let isSpilled: Bool
+
   /// For subclasses: `count` is the number of elements that they hold.
-  public init(count: Int) { self.count = count }
+  public init(count: Int) {
+    self.count = count
+    isSpilled = false
+  }
+
+  /// A block on disk of so many elements.
+  init(spilled count: Int) {
+    self.count = count
+    isSpilled = true
+  }
 }
 
 /// A block of elements in an array.
@@ -46,9 +58,15 @@ open class ShuffleBlock: @unchecked Sendable {
 public final class ArrayBlock<Element>: ShuffleBlock, @unchecked Sendable {
   /// The elements, in the order in which the map task gave them.
   public let elements: ContiguousArray<Element>
+  /// The room in memory that the blocks of one map task share, given back with the last of them.
+  @usableFromInline let lease: MemoryLease?
+
   /// A block of these elements, which must be detached: they outlive the task that computed them.
-  @inlinable public init(_ elements: ContiguousArray<Element>) {
+  @inlinable public convenience init(_ elements: ContiguousArray<Element>) { self.init(elements, lease: nil) }
+
+  @inlinable init(_ elements: ContiguousArray<Element>, lease: MemoryLease?) {
     self.elements = elements
+    self.lease = lease
     super.init(count: elements.count)
   }
 }
@@ -86,6 +104,17 @@ public final class ShuffleOutput: Sendable {
   public func drop(ofMap partition: Int) {
     state.withLock { state in
       guard state.blocks[partition] != nil else { return }
+      state.blocks[partition] = nil
+      state.missing += 1
+    }
+  }
+
+  /// As `drop(ofMap:)`, unless the map task has run again since `block` was read.
+  func drop(ofMap partition: Int, holding block: ShuffleBlock) {
+    state.withLock { state in
+      guard state.blocks.indices.contains(partition), let blocks = state.blocks[partition],
+        blocks.contains(where: { $0 === block })
+      else { return }
       state.blocks[partition] = nil
       state.missing += 1
     }

@@ -1,33 +1,22 @@
-/// The reduce side of a sort: reads all blocks of a partition, sorts, emits. The one place that decides how much of a
-/// partition stands in memory while it is sorted: all of it.
+/// The reduce side of a sort: takes all pairs of a partition, sorts, emits; by runs on disk where they take more than a
+/// task's memory (see `ExternalSorter`).
 @usableFromInline enum SortedReduce {
-  /// Emits a partition's pairs by their keys, equal keys in the order of the map partitions and within them.
+  /// Emits the pairs that `read` hands over by their keys, equal keys in the order in which they came.
   /// - Parameters:
-  ///   - shuffle: its map side writes `ArrayBlock<(Key, Value)>`.
+  ///   - label: the operator, for a warning.
   ///   - ascending: whether smaller keys come first.
   @inlinable static func emit<Key: Comparable, Value>(
-    _ shuffle: ShuffleDependency, _ partition: Int, ascending: Bool,
-    _ emit: (UnsafeBufferPointer<(Key, Value)>) throws -> Void
+    _ task: TaskContext, _ context: SluiceContext, label: String, ascending: Bool,
+    _ emit: (UnsafeBufferPointer<(Key, Value)>) throws -> Void,
+    read: (_ take: (UnsafeBufferPointer<(Key, Value)>) throws -> Void) throws -> Void
   ) throws {
-    let blocks = try shuffle.output.blocks(forReduce: partition)
-    var pairs = ContiguousArray<(Key, Value)>()
-    pairs.reserveCapacity(blocks.reduce(0) { $0 + $1.count })
-    for block in blocks { pairs.append(contentsOf: unsafeDowncast(block, to: ArrayBlock<(Key, Value)>.self).elements) }
-    try SortedReduce.emit(&pairs, ascending: ascending, emit)
-  }
-
-  /// Sorts pairs by their keys, equal keys staying in their order, and emits them a chunk at a time.
-  @inlinable static func emit<Key: Comparable, Value>(
-    _ pairs: inout ContiguousArray<(Key, Value)>, ascending: Bool,
-    _ emit: (UnsafeBufferPointer<(Key, Value)>) throws -> Void
-  ) throws {
-    // `sort(by:)` is documented to be stable.
-    if ascending { pairs.sort { $0.0 < $1.0 } } else { pairs.sort { $1.0 < $0.0 } }
-    try pairs.withUnsafeBufferPointer { whole in
-      for position in stride(from: 0, to: whole.count, by: Chunk<(Key, Value)>.usualCapacity) {
-        let end = Swift.min(position + Chunk<(Key, Value)>.usualCapacity, whole.count)
-        try emit(UnsafeBufferPointer(rebasing: whole[position..<end]))
-      }
+    var sorter = ExternalSorter<(Key, Value)>(task, context, label: label)
+    if ascending {
+      try read { try sorter.append($0) { $0.0 < $1.0 } }
+      try sorter.emitSorted({ $0.0 < $1.0 }, emit)
+    } else {
+      try read { try sorter.append($0) { $1.0 < $0.0 } }
+      try sorter.emitSorted({ $1.0 < $0.0 }, emit)
     }
   }
 }

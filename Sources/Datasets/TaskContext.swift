@@ -24,6 +24,10 @@ public final class TaskContext {
   public var recordsRead = 0
   /// Records handed to the output.
   public var recordsWritten = 0
+  /// What the task moved to disk because its memory was full.
+  public var spills = SpillCounts()
+  /// What the task added to accumulators.
+  package internal(set) var accumulated: [PendingAccumulation] = []
   /// Where the task stands in its input, such as `flights-0 at offset 1234`: set by a source, asked only if the task fails,
   /// and then put into the message. What it captures must outlive the source's own computation.
   public var inputPosition: (() -> String)?

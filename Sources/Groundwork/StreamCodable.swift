@@ -15,6 +15,15 @@ public struct StreamDecodingError: Error, CustomStringConvertible, Sendable {
   public var reason: String
   /// Byte position within the value's encoding.
   public var position: Int
+
+  /// - Parameters:
+  ///   - reason: what was found instead.
+  ///   - position: byte position within the value's encoding.
+  public init(reason: String, position: Int) {
+    self.reason = reason
+    self.position = position
+  }
+
   /// The reason and the byte position, in one line.
   public var description: String { "not a value of this type: \(reason) at byte \(position)" }
 }

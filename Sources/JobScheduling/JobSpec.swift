@@ -79,6 +79,8 @@ public struct JobMetrics: Sendable {
   public var recordsRead = 0
   /// Records that its tasks handed to outputs.
   public var recordsWritten = 0
+  /// What tasks moved to disk because their memory was full.
+  public var spills = SpillCounts()
   /// Counters raised by `TaskContext.count`, by name.
   public var counters: [String: Int64] = [:]
   /// Maxima raised by `TaskContext.raise`, by name.
@@ -97,6 +99,7 @@ public struct JobMetrics: Sendable {
     tasks += 1
     recordsRead += summary.recordsRead
     recordsWritten += summary.recordsWritten
+    spills.add(summary.spills)
     if !summary.counters.isEmpty { counters.merge(summary.counters, uniquingKeysWith: &+) }
     if !summary.maxima.isEmpty { maxima.merge(summary.maxima, uniquingKeysWith: max) }
     taskTime += summary.duration
@@ -113,6 +116,7 @@ public struct JobMetrics: Sendable {
     shufflesLost += other.shufflesLost
     recordsRead += other.recordsRead
     recordsWritten += other.recordsWritten
+    spills.add(other.spills)
     counters.merge(other.counters, uniquingKeysWith: &+)
     maxima.merge(other.maxima, uniquingKeysWith: max)
     taskTime += other.taskTime

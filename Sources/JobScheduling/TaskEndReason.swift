@@ -34,7 +34,9 @@ enum TaskProduct: Sendable {
 struct TaskSummary: Sendable {
   var recordsRead: Int
   var recordsWritten: Int
+  var spills: SpillCounts
   var counters: [String: Int64]
+  var accumulated: [PendingAccumulation]
   var maxima: [String: Int64]
   var duration: Duration
 }

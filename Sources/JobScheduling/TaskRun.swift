@@ -70,17 +70,19 @@ final class TaskRun: @unchecked Sendable {
       seed: stage.seed, cancellation: cancellation, localProperties: properties)
     let start = clock.now
     do {
-      let product: TaskProduct =
+      let product: TaskProduct = try context.perform {
         switch stage.kind {
         case .result(let work): .result(try work(partition, context))
         case .shuffleMap(let shuffle): .blocks(try shuffle.map(partition, context))
         }
+      }
       context.complete(nil)
       return .success(
         product,
         TaskSummary(
-          recordsRead: context.recordsRead, recordsWritten: context.recordsWritten, counters: context.counters,
-          maxima: context.maxima, duration: clock.now - start))
+          recordsRead: context.recordsRead, recordsWritten: context.recordsWritten, spills: context.spills,
+          counters: context.counters, accumulated: context.accumulated, maxima: context.maxima,
+          duration: clock.now - start))
     } catch {
       context.complete(error)
       return ended(by: error, context)

@@ -52,10 +52,13 @@ final class FetchedBatches: Sendable {
   func batches(_ range: OffsetRange) -> [Bytes]? { state.withLock { $0.blocks[range]?.batches } }
 
   /// Drops what belongs to this batch and those before it.
+  /// - Returns: the ranges that were dropped.
   /// - Complexity: O(ranges dropped), and a move of those that stay.
-  func forget(through number: BatchNumber) {
+  @discardableResult func forget(through number: BatchNumber) -> [OffsetRange] {
     state.withLock { state in
+      var dropped: [OffsetRange] = []
       func drop(_ range: OffsetRange) {
+        dropped.append(range)
         state.bytes -= state.blocks.removeValue(forKey: range)?.bytes ?? 0
       }
       if state.isMixed {
@@ -67,6 +70,7 @@ final class FetchedBatches: Sendable {
         for entry in state.order[..<kept] { drop(entry.range) }
         state.order.removeFirst(kept)
       }
+      return dropped
     }
   }
 

@@ -10,20 +10,24 @@ enum KafkaDataset {
 
   /// - Parameters:
   ///   - ranges: with the bytes expected of each.
+  ///   - offsetsLost: counted under `offsetsLost` by whoever computes the dataset.
   ///   - fetch: how a range that is not in memory is fetched again.
   static func records(
     _ context: SluiceContext, _ ranges: [(range: OffsetRange, bytes: Int)], from fetched: FetchedBatches,
-    fetch: @escaping @Sendable (OffsetRange) -> any FetchableInput
+    offsetsLost: Int64 = 0, fetch: @escaping @Sendable (OffsetRange) -> any FetchableInput
   ) -> RDD<ConsumerRecord> {
-    RDD(
+    let dataset = RDD<ConsumerRecord>(
       context, label: "topics", partitionCount: max(1, ranges.count), dependencies: [],
       weight: { $0 < ranges.count ? 2_000 + Int64(ranges[$0].bytes) * weightPerByte : 0 }
     ) { partition, task, emit in
+      if partition == 0, offsetsLost > 0 { task.count("offsetsLost", offsetsLost) }
       guard partition < ranges.count else { return }
       let range = ranges[partition].range
       guard let batches = fetched.batches(range) else { throw InputMissing(fetch(range)) }
       try read(range, batches, task, emit)
     }
+    dataset.offsetRanges = ranges.map(\.range)
+    return dataset
   }
 
   /// Walks the records of a range. A fetch may begin inside a batch and end inside one: what lies outside the range is

@@ -11,262 +11,224 @@ import SystemInterfaces
 ///
 /// Sendable: touched on the driver's loop, but `fetched`, which guards itself and is what tasks read.
 final class KafkaSource: StreamSource, @unchecked Sendable {
-  /// How much a batch may take, and how much may wait in memory.
-  struct Limits: Sendable {
-    /// Records a second and partition; nil for no limit.
-    var ratePerPartitionMax: Int?
-    /// Bytes of batches that are kept for retries and windows.
-    var fetchedBytesMax = 512 << 20
-    /// Whether records of open and aborted transactions are hidden.
-    var isolation = Offsets.Isolation.readCommitted
-
-    /// - Throws: `StreamingError.invalidDefinition` for a setting that is none.
-    init(setting: (String) -> String?) throws {
-      if let text = setting("sluice.kafka.isolationLevel") {
-        switch text {
-        case "read_committed": isolation = .readCommitted
-        case "read_uncommitted": isolation = .readUncommitted
-        default:
-          throw StreamingError.invalidDefinition(
-            "sluice.kafka.isolationLevel: `\(text)` is neither read_committed nor read_uncommitted")
-        }
-      }
-      guard let text = setting("sluice.kafka.maxRatePerPartition") else { return }
-      guard let rate = Int(text), rate > 0 else {
-        throw StreamingError.invalidDefinition(
-          "sluice.kafka.maxRatePerPartition: `\(text)` is not a number of records a second, 1 or more")
-      }
-      ratePerPartitionMax = rate
-    }
-  }
-
   /// One partition's place in the stream.
-  private struct Position {
+  struct Position {
     /// The offset that the next plan begins with.
     var next: Offset
     /// Which aborted transactions are open there.
     var filter = AbortedFilter()
     /// With `limitToPresent`: the offset to stop before.
     var end: Offset?
+    /// The leader epoch under which the record before `next` was written; -1 where that is not known.
+    var leaderEpoch: Int32 = -1
+    /// Where the fetcher could go no further: records are lost, or the policy says so.
+    struct Loss {
+      var at: Offset
+      var isRecreated: Bool
+      /// Whether it is being found out where to go on.
+      var isAsked = false
+    }
+    var loss: Loss?
+    /// What the next plan says is lost.
+    var gap: Gap?
+    /// Whether what is buffered is what stands at `next`: not while the fetcher is being sent elsewhere.
+    var isSettled = true
+    /// How far output is committed, and when the group was last told so.
+    var committed: Offset
+    var committedAt: Instant?
   }
 
-  private let connection: KafkaConnection
-  private let topics: [String]
-  private let group: String
-  private let start: StartingOffsets
-  private let limits: Limits
+  let connection: KafkaConnection
+  let subscription: TopicSubscription
+  let group: String
+  let settings: SourceSettings
+  /// Where gaps are written down; nil nowhere.
+  let checkpointDirectory: String?
+  let claims: TopicClaims
   let fetched: FetchedBatches
-  private var fetcher: Fetcher?
-  private var environment: SourceEnvironment?
-  private var positions: [TopicPartition: Position] = [:]
+  var fetcher: Fetcher?
+  var environment: SourceEnvironment?
+  var restored: RestoredPositions?
+  var positions: [TopicPartition: Position] = [:]
   /// The keys of `positions`, sorted: the order of ranges and of dataset partitions.
-  private var partitions: [TopicPartition] = []
-  /// Bytes of the ranges of the newest plan, by which its tasks are weighed.
+  var partitions: [TopicPartition] = []
+  var topicIDs: [String: UUID128] = [:]
+  /// Bytes of the ranges of plans that are not forgotten, by which their tasks are weighed.
   private var bytesOfRange: [OffsetRange: Int] = [:]
-  /// Offsets that are not yet committed, and who waits for them to be; beside those of the commit under way.
-  private var uncommitted: [TopicPartition: Offset] = [:]
-  private var commitWaiters: [@Sendable ((any Error)?) -> Void] = []
-  private var isCommitting = false
-  /// Where the job's own log says that its batches left off; it wins over the group's offsets.
-  private var logged: [TopicPartition: Offset] = [:]
+  private var rateDecision: RateDecision?
+  private var lastTaken = Instant(nanoseconds: 0)
+  var isLimited = false
+  var isStopped = false
+  var isDiscovering = false
+  var timers: [TimerID] = []
+  var commits = OffsetCommits()
+  /// Commits that the job asked for and that are not answered.
+  var commitsByHand = 0
+  private var stopWaiter: (@Sendable () -> Void)?
 
   init(
-    _ connection: KafkaConnection, topics: [String], group: String, start: StartingOffsets, limits: Limits
+    _ connection: KafkaConnection, _ subscription: TopicSubscription, group: String, settings: SourceSettings,
+    checkpointDirectory: String?, claims: TopicClaims
   ) {
     self.connection = connection
-    self.topics = topics
+    self.subscription = subscription
     self.group = group
-    self.start = start
-    self.limits = limits
-    fetched = FetchedBatches(bytesMax: limits.fetchedBytesMax)
+    self.settings = settings
+    self.checkpointDirectory = checkpointDirectory
+    self.claims = claims
+    fetched = FetchedBatches(bytesMax: settings.fetchedBytesMax)
   }
 
-  var name: String { "topics \(topics.joined(separator: ","))" }
+  var name: String { subscription.name }
   var isReplayable: Bool { true }
-
-  // MARK: Start
-
-  func restore(_ last: SourcePlan) {
-    for range in last.ranges { logged[range.topicPartition] = range.until }
-  }
-
-  func replay(
-    _ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable (Result<SourcePlan, any Error>) -> Void
-  ) {
-    bytesOfRange = [:]
-    for range in plan.ranges {
-      positions[range.topicPartition]?.next = range.until
-      fetcher?.release(range.topicPartition, upTo: range.until)
-    }
-    // Tasks find the ranges missing and have them fetched.
-    then(.success(plan))
-  }
-
-  func start(_ environment: SourceEnvironment, ready: @escaping @Sendable (Result<Void, any Error>) -> Void) {
-    self.environment = environment
-    let client = connection.client
-    let driver = connection.driverLoop
-    client.loop.post { [self] in
-      findPositions { result in
-        driver.post { [self] in
-          switch result {
-          case .failure(let error): ready(.failure(error))
-          case .success(let found):
-            begin(at: found.merging(logged.filter { found[$0.key] != nil }) { _, logged in logged })
-            ready(.success(()))
-          }
-        }
-      }
-    }
-  }
-
-  /// Committed offsets, else the start of choice; on the client's loop.
-  private func findPositions(then: @escaping @Sendable (Result<[TopicPartition: Offset], ClientError>) -> Void) {
-    let client = connection.client
-    let offsets = Offsets(client)
-    let fallback: Offsets.Position = start == .earliest ? .earliest : .latest
-    client.metadata(for: topics) { [topics, group, isolation = limits.isolation] result in
-      guard case .success(let metadata) = result else { return then(result.map { _ in [:] }) }
-      let partitions = topics.flatMap { topic in
-        (metadata.topics[topic]?.partitions ?? []).map { TopicPartition(topic, $0.index) }
-      }
-      offsets.committed(group: group, partitions) { result in
-        guard case .success(let committed) = result else { return then(result.map { _ in [:] }) }
-        let new = partitions.filter { committed[$0] == nil }
-        let wanted = Dictionary(uniqueKeysWithValues: new.map { ($0, fallback) })
-        offsets.list(wanted, isolation: isolation) { result in
-          then(
-            result.map { listed in
-              committed.mapValues(\.offset).merging(listed.mapValues(\.offset)) { committed, _ in committed }
-            })
-        }
-      }
-    }
-  }
-
-  private func begin(at found: [TopicPartition: Offset]) {
-    positions = found.mapValues { Position(next: $0) }
-    partitions = found.keys.sorted()
-    let environment = environment
-    let group = group
-    var fetching = FetcherConfiguration()
-    fetching.isolation = limits.isolation
-    let fetcher = Fetcher(connection.client, configuration: fetching) { event in
-      switch event {
-      case .arrived: environment?.dataArrived()
-      case .offsetOutOfRange(let partition, let offset):
-        environment?.fail(OffsetsLost(partition: partition, offset: offset, group: group))
-      case .failed(let partition, let error, let isStopped):
-        if isStopped {
-          environment?.fail(error)
-        } else {
-          environment?.log("\(partition) cannot be fetched at the moment, it is tried again: \(error)")
-        }
-      }
-    }
-    self.fetcher = fetcher
-    fetcher.start(found)
-  }
+  var now: Instant { connection.client.world.clock.now }
 
   // MARK: Batches
+
+  var takesLimits: Bool { true }
+  var limitedPartitions: Int { partitions.count }
+  func limit(_ decision: RateDecision) { rateDecision = decision }
 
   func plan(_ batch: BatchIdentity, interval: Duration) -> SourcePlan {
     guard let fetcher else { return SourcePlan() }
     var plan = SourcePlan()
-    bytesOfRange = [:]
-    let recordsMax = limits.ratePerPartitionMax.map { max(1, Int(Double($0) * interval.inSeconds)) }
-    for partition in partitions {
-      guard let position = positions[partition], let arrived = fetcher.buffer.snapshot(of: partition) else { continue }
+    var details = PlanDetails()
+    let arrived = partitions.map { partition -> PartitionSnapshot? in
+      positions[partition]!.isSettled ? fetcher.buffer.snapshot(of: partition) : nil
+    }
+    let available = partitions.indices.map { recordsAvailable(partitions[$0], arrived[$0]) }
+    let waits =
+      !isLimited
+      && settings.limits.waits(available: available.reduce(0, +), sinceLast: now - lastTaken)
+    let shares = settings.limits.shares(available: available, interval: interval, decided: allowed(available))
+    let pieceMax = settings.limits.pieceMax(available.indices.map { min(available[$0], shares[$0].records ?? Int.max) })
+    for (index, partition) in partitions.enumerated() {
+      if let gap = positions[partition]!.gap {
+        details.gaps.append(gap)
+        positions[partition]!.gap = nil
+      }
+      guard !waits, let arrived = arrived[index] else {
+        let next = positions[partition]!.next
+        plan.ranges.append(OffsetRange(partition, from: next, until: next))
+        continue
+      }
+      take(partition, arrived, shares[index], pieceMax: pieceMax, into: &plan, number: batch.number)
+      fetcher.release(partition, upTo: positions[partition]!.next)
+      settleLoss(partition)
+    }
+    if plan.records > 0 { lastTaken = now }
+    write(&details, into: &plan)
+    keep(details.gaps, batch)
+    return plan
+  }
+
+  /// Takes a partition's share, in pieces where they are limited.
+  private func take(
+    _ partition: TopicPartition, _ arrived: PartitionSnapshot, _ share: PlanLimits.Share, pieceMax: Int?,
+    into plan: inout SourcePlan, number: BatchNumber
+  ) {
+    var left = share.records
+    var isFirst = true
+    while true {
+      let position = positions[partition]!
+      let isPiece = pieceMax.map { piece in left.map { piece <= $0 } ?? true } ?? false
       let taken = RangeChoice(
-        arrived, next: position.next, filter: position.filter, end: position.end, recordsMax: recordsMax)
+        arrived, next: position.next, filter: position.filter, end: position.end,
+        recordsMax: isPiece ? pieceMax : left, mayCut: isFirst || isPiece)
       let range = OffsetRange(partition, from: position.next, until: taken.until)
+      if range.isEmpty, !isFirst { break }
       plan.ranges.append(range)
-      guard !range.isEmpty else { continue }
+      if range.isEmpty { break }
+      isFirst = false
       positions[partition]!.next = taken.until
       positions[partition]!.filter = taken.filter
+      if taken.leaderEpoch >= 0 { positions[partition]!.leaderEpoch = taken.leaderEpoch }
       plan.records += taken.records
       plan.bytes += taken.bytes
-      if taken.isLimited {
-        plan.limitReason = "sluice.kafka.maxRatePerPartition=\(limits.ratePerPartitionMax ?? 0)"
-      }
-      bytesOfRange[range] = taken.bytes
-      fetched.insert(
-        FetchedBatches.Block(range: range, batches: taken.batches, bytes: taken.bytes, number: batch.number))
-      fetcher.release(partition, upTo: taken.until)
+      hold(range, taken.batches, bytes: taken.bytes, number: number)
+      left = left.map { $0 - taken.records }
+      if !taken.isLimited { return }
+      if let left, left <= 0 { break }
+      if !isPiece { break }
     }
-    return plan
+    if left != nil { plan.limitReason = share.reason }
+  }
+
+  func hold(_ range: OffsetRange, _ batches: [Bytes], bytes: Int, number: BatchNumber) {
+    bytesOfRange[range] = bytes
+    fetched.insert(FetchedBatches.Block(range: range, batches: batches, bytes: bytes, number: number))
+  }
+
+  /// Notes what a range weighs that was fetched for itself.
+  func weigh(_ range: OffsetRange, _ bytes: Int) { bytesOfRange[range] = bytes }
+
+  /// What the rate controller allows each partition. In proportion to what has arrived of it: a partition that is far
+  /// behind fills its buffer, and what has not arrived cannot be taken.
+  private func allowed(_ available: [Int]) -> [Int?] {
+    guard let recordsMax = rateDecision?.recordsMax else { return [] }
+    return RateShares.shares(total: recordsMax, lags: available.map(Int64.init))
+  }
+
+  /// How many records of a partition have arrived and are not planned yet, by the headers of their batches.
+  private func recordsAvailable(_ partition: TopicPartition, _ arrived: PartitionSnapshot?) -> Int {
+    guard let arrived, let position = positions[partition] else { return 0 }
+    let end = min(position.end ?? arrived.nextOffset, arrived.nextOffset)
+    return arrived.batches.reduce(0) { sum, batch in
+      let header = batch.header
+      guard !header.isControl, header.nextOffset > position.next, header.baseOffset < end else { return sum }
+      let inside = min(header.nextOffset, end) - max(header.baseOffset, position.next)
+      return sum + min(Int(header.recordCount), Int(inside))
+    }
+  }
+
+  /// What a restart must know beside the ranges.
+  private func write(_ details: inout PlanDetails, into plan: inout SourcePlan) {
+    details.topicIDs = topicIDs.mapValues(\.description)
+    for partition in partitions { details.epochs[partition] = positions[partition]!.leaderEpoch }
+    plan.details = details.lines
   }
 
   var hasData: Bool {
     guard let fetcher else { return false }
     return partitions.contains { partition in
-      guard let position = positions[partition], let arrived = fetcher.buffer.snapshot(of: partition) else {
-        return false
-      }
+      guard let position = positions[partition] else { return false }
+      if position.gap != nil { return true }
+      guard position.isSettled, let arrived = fetcher.buffer.snapshot(of: partition)
+      else { return false }
       return !arrived.batches.isEmpty && position.next < min(position.end ?? arrived.nextOffset, arrived.nextOffset)
     }
   }
 
   func dataset(_ plan: SourcePlan, of number: BatchNumber, _ context: SluiceContext) -> RDD<ConsumerRecord> {
     let ranges = plan.ranges.map { (range: $0, bytes: bytesOfRange[$0] ?? 0) }
-    return KafkaDataset.records(context, ranges, from: fetched) { [self] range in
+    let lost = PlanDetails(plan.details).gaps.reduce(0) { $0 + $1.offsetsLost }
+    let topicIDs = topicIDs
+    return KafkaDataset.records(context, ranges, from: fetched, offsetsLost: lost) { [self] range in
       RangeFetch(
-        range: range, number: number, isolation: limits.isolation, client: connection.client, fetched: fetched)
+        range: range, number: number, isolation: settings.isolation, topicID: topicIDs[range.topic] ?? .zero,
+        client: connection.client, fetched: fetched)
     }
   }
 
-  func commit(_ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable ((any Error)?) -> Void) {
-    let moved = plan.ranges.filter { !$0.isEmpty }
-    guard !moved.isEmpty else { return then(nil) }
-    for range in moved { uncommitted[range.topicPartition] = range.until }
-    commitWaiters.append(then)
-    commitNext()
+  func forget(through batch: BatchNumber) {
+    for range in fetched.forget(through: batch) { bytesOfRange[range] = nil }
   }
-
-  /// One commit is under way at a time, so that one that is tried again never comes behind a later one and takes the
-  /// group back; what piles up meanwhile goes out together.
-  private func commitNext() {
-    guard !isCommitting, !commitWaiters.isEmpty else { return }
-    isCommitting = true
-    let offsets = uncommitted
-    let waiters = commitWaiters
-    uncommitted = [:]
-    commitWaiters = []
-    let client = connection.client
-    let driver = connection.driverLoop
-    client.loop.post { [group] in
-      Offsets(client).commit(group: group, offsets.mapValues { Offsets.Committed($0) }) { result in
-        driver.post { [self] in
-          isCommitting = false
-          var failure: (any Error)?
-          if case .failure(let error) = result {
-            failure = error
-            // A partition that does not move again goes with the next commit all the same.
-            uncommitted.merge(offsets) { newer, _ in newer }
-          }
-          for waiter in waiters { waiter(failure) }
-          commitNext()
-        }
-      }
-    }
-  }
-
-  func forget(through batch: BatchNumber) { fetched.forget(through: batch) }
 
   // MARK: End
 
   func limitToPresent(then: @escaping @Sendable ((any Error)?) -> Void) {
-    let wanted = Dictionary(uniqueKeysWithValues: partitions.map { ($0, Offsets.Position.latest) })
-    let client = connection.client
+    isLimited = true
+    let wanted = Dictionary(uniqueKeysWithValues: partitions.map { ($0, settings.end[$0]) })
+    let finder = finder
     let driver = connection.driverLoop
-    client.loop.post { [self] in
-      // What stands behind an open transaction cannot be read before it ends: it is not waited for.
-      Offsets(client).list(wanted, isolation: limits.isolation) { result in
+    connection.client.loop.post {
+      // Where no record is as young as an ending time, all of them are older: the end is the end.
+      finder.list(wanted, whenNone: .latest) { result in
         driver.post { [self] in
           switch result {
           case .failure(let error): then(error)
           case .success(let listed):
-            for partition in partitions { positions[partition]!.end = listed[partition]?.offset }
+            for partition in partitions { positions[partition]!.end = listed[partition] ?? positions[partition]!.next }
             then(nil)
           }
         }
@@ -277,91 +239,55 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
   var isExhausted: Bool {
     fetcher != nil
       && partitions.allSatisfy { partition in
-        guard let position = positions[partition], let end = position.end else { return false }
+        // A gap stands in a plan, even where nothing comes behind it.
+        guard let position = positions[partition], let end = position.end, position.gap == nil else { return false }
         return position.next >= end
       }
   }
 
   var lag: SourceLag {
     guard let fetcher else { return SourceLag(records: 0) }
-    return SourceLag(
-      records: fetcher.buffer.snapshot().reduce(0) { sum, arrived in
-        let stable = limits.isolation == .readCommitted ? arrived.lastStableOffset : nil
-        guard let position = positions[arrived.partition], let end = stable ?? arrived.highWatermark else { return sum }
-        return sum + max(0, end - position.next)
-      })
+    let wallTime = connection.client.world.clock.wallTime
+    let details = partitions.compactMap { partition -> PartitionLag? in
+      guard let arrived = fetcher.buffer.snapshot(of: partition), let position = positions[partition] else {
+        return nil
+      }
+      return PartitionLag(arrived, next: position.next, isolation: settings.isolation, at: wallTime)
+    }
+    return SourceLag(partitions: details)
   }
 
   /// Where nobody has said yet how far the partition reaches, it may be as far as can be.
   func lag(of partition: TopicPartition) -> Int64? {
     guard let position = positions[partition], let arrived = fetcher?.buffer.snapshot(of: partition),
-      let end = (limits.isolation == .readCommitted ? arrived.lastStableOffset : nil) ?? arrived.highWatermark
+      let end = (settings.isolation == .readCommitted ? arrived.lastStableOffset : nil) ?? arrived.highWatermark
     else { return .max }
     return max(0, end - position.next)
   }
 
   func stop(then: @escaping @Sendable () -> Void) {
+    isStopped = true
+    for timer in timers { connection.driverLoop.cancel(timer) }
+    stopWaiter = then
+    // Offsets that the job commits by hand are on their way: nobody else waits for them.
+    if commitsByHand > 0 {
+      timers.append(connection.driverLoop.after(.seconds(5)) { [self] in close() })
+    } else {
+      close()
+    }
+  }
+
+  func closeIfStopped() { if isStopped, commitsByHand == 0 { close() } }
+
+  private func close() {
+    guard let stopWaiter else { return }
+    self.stopWaiter = nil
     let driver = connection.driverLoop
     let fetcher = fetcher
     connection.client.loop.post { [connection] in
       fetcher?.close()
       connection.close()
-      driver.post { then() }
+      driver.post { stopWaiter() }
     }
-  }
-}
-
-/// A range that a task found missing: fetched from its topic again, into the place where tasks look.
-struct RangeFetch: FetchableInput {
-  var range: OffsetRange
-  /// The batch it belongs to: it is forgotten with it.
-  var number: BatchNumber
-  var isolation: Offsets.Isolation
-  var client: KafkaClient
-  var fetched: FetchedBatches
-
-  var summary: String { "\(range)" }
-
-  func fetch(then: @escaping @Sendable ((any Error)?) -> Void) {
-    client.loop.post {
-      client.fetchRange(range, bytesMax: .max, isolation: isolation) { result in
-        do {
-          let batches = try RangeFetch.readable(try result.get())
-          fetched.insert(
-            FetchedBatches.Block(
-              range: range, batches: batches, bytes: batches.reduce(0) { $0 + $1.count }, number: number))
-          then(nil)
-        } catch {
-          then(error)
-        }
-      }
-    }
-  }
-}
-
-extension RangeFetch {
-  /// The batches with records for reading. The list of the first answer names what was open where the range begins.
-  static func readable(_ found: FetchedRange) throws(RecordBatchError) -> [Bytes] {
-    var filter = AbortedFilter()
-    var readable: [Bytes] = []
-    for bytes in found.batches {
-      let header = try bytes.withUnsafeBytes { raw throws(RecordBatchError) in try RecordBatchHeader.parse(raw) }
-      if !filter.hides(header, found.aborted) { readable.append(bytes) }
-    }
-    return readable
-  }
-}
-
-/// The offset to go on from is no longer, or not yet, in the log: records may be lost.
-struct OffsetsLost: DiagnosableError {
-  var partition: TopicPartition
-  var offset: Offset
-  var group: String
-  var fault: Fault { .peer }
-  var isRetriable: Bool { false }
-  var leavesUsable: Bool { false }
-  var description: String {
-    "offset \(offset) of \(partition) is not in the topic's log: retention has removed it, or the topic was made anew, and "
-      + "records may be lost; to go on anyway, reset the offsets of group \(group) or give the job another --name"
   }
 }

@@ -20,6 +20,8 @@ struct RangeChoice {
   var abortedRecords = 0
   /// Whether the limit of records kept it from being larger.
   var isLimited = false
+  /// The leader epoch of the last batch of the range; -1 where there is none.
+  var leaderEpoch: Int32 = -1
 
   /// Takes what has arrived from `next` on.
   ///
@@ -28,9 +30,10 @@ struct RangeChoice {
   ///   - filter: which aborted transactions are open at `next`.
   ///   - end: the offset to stop before; nil takes all.
   ///   - recordsMax: nil for no limit.
+  ///   - mayCut: whether a batch that alone exceeds the limit is cut; else it is left.
   init(
     _ arrived: PartitionSnapshot, next: Offset, filter: AbortedFilter = AbortedFilter(), end: Offset?,
-    recordsMax: Int?
+    recordsMax: Int?, mayCut: Bool = true
   ) {
     until = next
     self.filter = filter
@@ -49,14 +52,16 @@ struct RangeChoice {
         self.filter = after
         if !header.isControl { abortedRecords += count }
         until = ends
+        leaderEpoch = header.partitionLeaderEpoch
         continue
       }
       if records + count > limit {
         isLimited = true
-        if records == 0 {
+        if records == 0, mayCut, limit > 0 {
           // One batch alone is too large: it is cut, and the rest of it is the next batch's. The filter stays in front
           // of it, where it stands when the rest is read.
           take(batch, records: min(count, limit))
+          leaderEpoch = header.partitionLeaderEpoch
           until = begins + Int64(limit)
         }
         return
@@ -64,6 +69,7 @@ struct RangeChoice {
       self.filter = after
       take(batch, records: count)
       until = ends
+      leaderEpoch = header.partitionLeaderEpoch
     }
     // What lies behind the last batch was compacted away: there is nothing there to wait for.
     until = max(until, last)

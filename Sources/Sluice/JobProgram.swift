@@ -91,7 +91,14 @@ struct JobProgram: Sendable {
     let parallelism = try configuration.int("sluice.default.parallelism") ?? world.runner.executorCount
     var settings = given
     settings["sluice.broker.data"] = configuration.text("sluice.broker.data") ?? state.broker
-    let sluice = SluiceContext(runner: scheduler, defaultParallelism: max(1, parallelism))
+    let folder = try SpillFolder(
+      world.files, in: configuration.text("sluice.local.dir") ?? state.local, owner: "\(ThisProcess.pid)")
+    let blocks = BlockStore(
+      memory: try configuration.bytes("sluice.executor.memory") ?? 1 << 30,
+      storageFraction: try configuration.double("sluice.memory.storageFraction") ?? 0.5,
+      executors: world.runner.executorCount, space: folder
+    ) { TextOutput.error.write("\(programName): \($0)\n") }
+    let sluice = SluiceContext(runner: scheduler, defaultParallelism: max(1, parallelism), blocks: blocks)
     sluice.attach(ExternalCommands(atOnceMax: world.runner.executorCount))
     let context = try StreamingContext(
       sluice: sluice,
@@ -109,6 +116,7 @@ struct JobProgram: Sendable {
           bootstrap: { [try life.embeddedBroker(data)] },
           durability: { "the embedded broker's records survive the death of the process, not a power loss" }))
     }
+    context.atStop { folder.remove() }
     try serveMetrics(of: context, configuration)
     return context
   }

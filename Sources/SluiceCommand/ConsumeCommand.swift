@@ -192,15 +192,22 @@ private final class Display: @unchecked Sendable {
       if isStopped { end(error) } else { process.report("\(error); trying again") }
     case .offsetOutOfRange(let partition, let offset):
       process.report("\(partition) has no offset \(offset) any more, or not yet; going on with its oldest record")
-      Offsets(client).list([partition: .earliest]) { [self] result in
-        switch result {
-        case .failure(let error): end(error)
-        case .success(let found):
-          guard let first = found[partition]?.offset else { return }
-          next[partition] = first
-          transactions[partition] = nil
-          fetcher?.seek(partition, to: first)
-        }
+      restart(partition)
+    case .recreated(let partition):
+      process.report("topic \(partition.topic) was made again; going on with the oldest record of \(partition)")
+      restart(partition)
+    }
+  }
+
+  private func restart(_ partition: TopicPartition) {
+    Offsets(client).list([partition: .earliest]) { [self] result in
+      switch result {
+      case .failure(let error): end(error)
+      case .success(let found):
+        guard let first = found[partition]?.offset else { return }
+        next[partition] = first
+        transactions[partition] = nil
+        fetcher?.seek(partition, to: first)
       }
     }
   }

@@ -73,6 +73,7 @@ final class BatchRun: @unchecked Sendable {
       completion = nil
       if isCancelled { return }
       metrics.add(end.metrics)
+      info.counters.merge(end.metrics.counters) { $0 + $1 }
       switch end.outcome {
       case .failure(let failure): fail("\(failure)")
       case .success: complete(Array(jobs.dropFirst()))

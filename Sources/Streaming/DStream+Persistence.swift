@@ -9,8 +9,18 @@ extension DStream where Element: Sendable {
   /// As `cache()`, at a level of one's own choice.
   ///
   /// What is kept of a dataset is freed when the stream forgets it, unless `sluice.streaming.unpersist` is false.
-  @discardableResult public func persist(_ level: StorageLevel = .memoryOnly) -> DStream<Element> {
-    keepDatasets { $0.persist(level) }
+  /// - Throws: `StorageError` where the level needs a disk that the context does not have, or elements that can be encoded
+  ///   (see `ElementCodec`) and these cannot.
+  @discardableResult public func persist(_ level: StorageLevel) throws(StorageError) -> DStream<Element> {
+    try context.sluice.check(level, keeps: Element.self)
+    // What was checked just now cannot fail later: neither the type nor the context changes.
+    keepDatasets { _ = try? $0.persist(level) }
+    return self
+  }
+
+  /// As `cache()`.
+  @discardableResult public func persist() -> DStream<Element> {
+    keepDatasets { $0.persist() }
     return self
   }
 

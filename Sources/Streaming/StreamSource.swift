@@ -38,8 +38,61 @@ public struct SourcePlan: Sendable, Equatable {
 public struct SourceLag: Sendable, Equatable {
   /// Records that can be read and are not in a batch yet, over all partitions (offsets, so gaps count).
   public var records: Int64
+  /// The same, partition by partition; empty for a source that has none.
+  public var partitions: [PartitionLag] = []
+
   /// Behind by this many records.
   public init(records: Int64) { self.records = records }
+
+  /// Behind by what the partitions add up to.
+  public init(partitions: [PartitionLag]) {
+    records = partitions.reduce(0) { $0 + $1.records }
+    self.partitions = partitions
+  }
+
+  /// The age of the oldest record that is in no batch yet, over all partitions; nil where none is known.
+  public var time: Duration? { partitions.compactMap(\.time).max() }
+  /// The most, the fewest and the mean of the partitions' records; 0 without partitions (Spark's
+  /// maxOffsetsBehindLatest and so on).
+  public var recordsMax: Int64 { partitions.map(\.records).max() ?? 0 }
+  /// The fewest.
+  public var recordsMin: Int64 { partitions.map(\.records).min() ?? 0 }
+  /// The mean.
+  public var recordsMean: Double { partitions.isEmpty ? 0 : Double(records) / Double(partitions.count) }
+  /// Bytes that are not in a batch yet, estimated by the size of those that have arrived, compressed (Spark's
+  /// estimatedTotalBytesBehindLatest).
+  public var bytes: Int64 { partitions.reduce(0) { $0 + $1.bytes } }
+}
+
+/// How far a source is behind in one partition.
+public struct PartitionLag: Sendable, Equatable {
+  /// Which one.
+  public var partition: TopicPartition
+  /// The offset that the next batch begins with.
+  public var next: Offset
+  /// The offset after the last record that can be read now.
+  public var end: Offset
+  /// The age of the oldest record that is in no batch yet; nil where all are, or that record has not arrived.
+  public var time: Duration?
+  /// Bytes that are in no batch yet, estimated by those that have arrived.
+  public var bytes: Int64
+
+  /// - Parameters:
+  ///   - partition: which one.
+  ///   - next: where the next batch begins.
+  ///   - end: after the last record that can be read.
+  ///   - time: the age of the oldest record in no batch.
+  ///   - bytes: an estimate.
+  public init(_ partition: TopicPartition, next: Offset, end: Offset, time: Duration? = nil, bytes: Int64 = 0) {
+    self.partition = partition
+    self.next = next
+    self.end = end
+    self.time = time
+    self.bytes = bytes
+  }
+
+  /// Offsets that are in no batch yet.
+  public var records: Int64 { max(0, end - next) }
 }
 
 /// Where a stream's data comes from. All calls come on the driver's loop, and callbacks are called on it.
@@ -89,13 +142,19 @@ public protocol StreamSource: AnyObject, Sendable {
 }
 
 extension StreamSource {
+  /// That it cannot be read again, without advice.
   public var unreplayableReason: String { "the source \(name) cannot be read again" }
+  /// It does not.
   public var losesDataOnStop: Bool { false }
+  /// Does nothing: the source keeps its place elsewhere, or has none.
   public func restore(_ last: SourcePlan) {}
   /// Cannot tell.
   public func lag(of partition: TopicPartition) -> Int64? { nil }
+  /// It does not.
   public var takesLimits: Bool { false }
+  /// None.
   public var limitedPartitions: Int { 0 }
+  /// Does nothing.
   public func limit(_ decision: RateDecision) {}
   /// Gives an empty plan: what cannot be read again is lost, which is why such a source is at-most-once.
   public func replay(

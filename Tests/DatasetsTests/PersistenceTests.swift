@@ -81,7 +81,7 @@ import Testing
 
   @Test func losingTheBlocksLosesNothingElse() throws {
     let counting = Counting(capacity: 1 << 20)
-    counting.dataset.persist(.memoryOnly)
+    try counting.dataset.persist(.memoryOnly)
     _ = try counting.dataset.sum()
     counting.context.blocks.removeAll()
     #expect(counting.dataset.isPersisted)

@@ -154,11 +154,11 @@ import Testing
     #expect(
       counts.join(counts.mapValues { -$0 }).toDebugString() == """
         (2) join
-         |  reduceByKey [kept in memory]
+         |  reduceByKey [MEMORY_ONLY]
          +-(3) map
             |  parallelize
          |  mapValues
-         |  reduceByKey [kept in memory] [shown above]
+         |  reduceByKey [MEMORY_ONLY] [shown above]
         """)
   }
 }

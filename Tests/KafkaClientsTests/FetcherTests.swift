@@ -133,7 +133,7 @@ import Testing
     harness.cluster.topicIDs["t"] = UUID128(high: 99, low: 99)
     try harness.simulation.run(for: .seconds(5))
     #expect(client.metadata.topics["t"]?.id != before)
-    guard case .offsetOutOfRange(p0, 1) = events.values.last else {
+    guard case .recreated(p0) = events.values.last else {
       Issue.record("\(events.values)")
       return
     }

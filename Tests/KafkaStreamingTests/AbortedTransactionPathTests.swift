@@ -57,7 +57,7 @@ import Testing
     peer.logs[partition] = log
     job.context.stopAtPresentEnd()
     try job.runToEnd()
-    #expect(job.end == ["ended"])
+    #expect(job.end == ["ended"], "\(job.log)")
     #expect(try path.readAll("out").map { $0.value! } == log.committed(0..<log.end), "seed \(seed)")
     #expect(job.flawsInTiling() == [])
     // Markers at the end are passed: no tool shows lag.

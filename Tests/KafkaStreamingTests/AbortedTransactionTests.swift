@@ -99,7 +99,7 @@ import Testing
         found.nextOffset = answer.nextOffset
       }
       found.aborted = lists.sorted()
-      let again = try read(try RangeFetch.readable(found), range, workspace)
+      let again = try read(try RangeFetch.readable(found, range).batches, range, workspace)
       if again != expected { return "\(range) fetched again shows \(again), not \(expected)" }
     }
     return nil

@@ -181,8 +181,9 @@ import Testing
     let job = try PathJob(path, copy)
     #expect(
       try job.run() == [
-        "offset 4711 of in-0 is not in the topic's log: retention has removed it, or the topic was made anew, and "
-          + "records may be lost; to go on anyway, reset the offsets of group job or give the job another --name"
+        "offset 4711 of in-0 is not in the topic's log: the log ends before it: the topic was made anew, or the newest "
+          + "records of a failed leader are lost, and records may be lost; to go on anyway, set sluice.kafka.onDataLoss to "
+          + "earliest or latest, reset the offsets of group job, or give the job another --name"
       ])
   }
 

@@ -165,7 +165,7 @@ final class ScriptedPeer: @unchecked Sendable {
         if let log = logs[partition] {
           data = log.answer(
             from: asked.fetchOffset, batchesMax: batchesMax, committedOnly: request.isolationLevel == 1)
-          if data.records?.isEmpty == false { hasNews = true }
+          if data.records?.isEmpty == false || data.errorCode.isError { hasNews = true }
         } else {
           data.errorCode = .unknownTopicOrPartition
           hasNews = true
@@ -194,7 +194,7 @@ final class ScriptedPeer: @unchecked Sendable {
         answer.leaderEpoch = 0
         answer.offset =
           asked.timestamp == -2
-          ? log.entries.first?.base ?? 0
+          ? log.start
           : request.isolationLevel == 1 ? log.lastStableOffset : log.end
         return answer
       }

@@ -29,7 +29,13 @@ struct TransactionalLog {
   private let workspace = CodecWorkspace()
   private(set) var end: Int64 = 0
 
-  init(start: Int64 = 0) { end = start }
+  /// The log's first offset.
+  private(set) var start: Int64
+
+  init(start: Int64 = 0) {
+    self.start = start
+    end = start
+  }
 
   /// Where the first open transaction begins, else the end.
   var lastStableOffset: Int64 { open.values.map { transactions[$0].first }.min() ?? end }
@@ -84,6 +90,18 @@ struct TransactionalLog {
     end += 1
   }
 
+  /// Drops what lies before an offset, as retention does.
+  mutating func removeBatches(before offset: Int64) {
+    entries.removeAll { $0.next <= offset }
+    start = offset
+  }
+
+  /// Cuts the end off, as a leader without the newest records does.
+  mutating func truncate(to offset: Int64) {
+    entries.removeAll { $0.base >= offset }
+    end = offset
+  }
+
   /// Leaves a gap, where whole batches were compacted away.
   mutating func skip(_ count: Int64) { end += count }
 
@@ -116,7 +134,11 @@ struct TransactionalLog {
     var answer = Answer()
     answer.highWatermark = end
     answer.lastStableOffset = lastStableOffset
-    answer.logStartOffset = entries.first?.base ?? 0
+    answer.logStartOffset = start
+    guard (start...end).contains(from) else {
+      answer.errorCode = .offsetOutOfRange
+      return answer
+    }
     let bound = committedOnly ? lastStableOffset : end
     let taken = entries.filter { $0.next > from && $0.base < bound }.prefix(batchesMax)
     var writer = ByteWriter()

@@ -31,6 +31,8 @@ public enum FetchEvent: Sendable {
   case failed(TopicPartition, ClientError, isStopped: Bool)
   /// Batches were added to the buffer.
   case arrived(TopicPartition)
+  /// The topic was deleted and made again: it has another id. The partition is not fetched until `seek`.
+  case recreated(TopicPartition)
 }
 
 /// Keeps long-polling the leaders of a set of partitions and fills a bounded buffer with record batches as they come:
@@ -54,6 +56,8 @@ public final class Fetcher: @unchecked Sendable {
     var bytesMax: Int
     /// Raised by each seek: an answer to an earlier request is then out of date.
     var generation: Int
+    /// The topic that the offset counts in; zero until it is known, and where brokers have no ids.
+    var topicID: UUID128
     var isUnderWay = false
     var isStopped = false
     var isFull = false
@@ -133,7 +137,7 @@ public final class Fetcher: @unchecked Sendable {
     buffer.reset(partition, to: offset)
     partitions[partition] = PartitionState(
       nextOffset: offset, bytesMax: configuration.partitionBytesMax, generation: generations,
-      watermarksAt: client.loop.now)
+      topicID: client.metadata.topics[partition.topic]?.id ?? .zero, watermarksAt: client.loop.now)
   }
 
   // MARK: Requests
@@ -153,6 +157,18 @@ public final class Fetcher: @unchecked Sendable {
     func remind(at instant: Instant) { if wake.map({ instant < $0 }) ?? true { wake = instant } }
     for partition in order {
       guard var state = partitions[partition], !state.isUnderWay, !state.isStopped else { continue }
+      let topicID = client.metadata.topics[partition.topic]?.id ?? .zero
+      if topicID != .zero {
+        if state.topicID == .zero {
+          partitions[partition]!.topicID = topicID
+          state.topicID = topicID
+        }
+        if state.topicID != topicID {
+          partitions[partition]!.isStopped = true
+          onEvent(.recreated(partition))
+          continue
+        }
+      }
       if let retryAt = state.retryAt, retryAt > now {
         remind(at: retryAt)
         continue

@@ -8,17 +8,19 @@ extension KafkaClient {
   /// - Parameters:
   ///   - bytesMax: stops once this many bytes are there; the result's `nextOffset` says how far it got. At least one
   ///     batch comes.
+  ///   - topicID: the topic that the range counts in; zero where that is not known.
   ///   - deadline: nil: `default.api.timeout.ms` from now.
   ///   - then: hears `broker(.offsetOutOfRange, …)` where the range is no longer in the log, or not yet.
   public func fetchRange(
     _ range: OffsetRange, bytesMax: Int = 64 << 20, isolation: Offsets.Isolation = .readCommitted,
-    deadline: Instant? = nil, then: @escaping @Sendable (Result<FetchedRange, ClientError>) -> Void
+    topicID: UUID128 = .zero, deadline: Instant? = nil,
+    then: @escaping @Sendable (Result<FetchedRange, ClientError>) -> Void
   ) {
     var settings = FetcherConfiguration()
     settings.isolation = isolation
     settings.bytesMax = max(1, min(bytesMax, settings.bytesMax))
     settings.partitionBytesMax = settings.bytesMax
-    let progress = RangeProgress(range, bytesMax: bytesMax)
+    let progress = RangeProgress(range, topicID: topicID, bytesMax: bytesMax)
     if range.isEmpty { return loop.post { then(.success(progress.result)) } }
     let end = deadline ?? loop.now + configuration.callTimeout
     @Sendable func next(_ settings: FetcherConfiguration) {
@@ -42,6 +44,11 @@ extension KafkaClient {
     metadataOnce(for: [partition.topic]) { [self] result in
       if case .failure(let error) = result { return then(.failure(error)) }
       if let error = topicError(partition) { return then(.failure(error)) }
+      if progress.topicID != .zero, let id = metadata.topics[partition.topic]?.id, id != .zero, id != progress.topicID {
+        // Its offsets mean other records now.
+        let what = "fetching \(progress.range) of a topic that was deleted and made again"
+        return then(.failure(ClientError(.broker(.offsetOutOfRange, what))))
+      }
       var plan = FetchPlan(settings)
       let room = max(progress.bytesLeft, progress.cutBatchSize, 1)
       progress.room = room
@@ -88,6 +95,7 @@ extension KafkaClient {
 /// Sendable: touched on the client's loop alone.
 private final class RangeProgress: @unchecked Sendable {
   let range: OffsetRange
+  let topicID: UUID128
   var nextOffset: Offset
   var bytesLeft: Int
   /// Bytes that the request under way leaves for the partition.
@@ -97,8 +105,9 @@ private final class RangeProgress: @unchecked Sendable {
   private var batches: [Bytes] = []
   private var aborted: Set<AbortedTransaction> = []
 
-  init(_ range: OffsetRange, bytesMax: Int) {
+  init(_ range: OffsetRange, topicID: UUID128, bytesMax: Int) {
     self.range = range
+    self.topicID = topicID
     nextOffset = range.from
     bytesLeft = bytesMax
   }

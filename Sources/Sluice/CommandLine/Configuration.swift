@@ -52,6 +52,18 @@ public struct SluiceConfiguration: Sendable {
     try typed(key, "is not a number") { Double($0) }
   }
 
+  /// A count of bytes such as `64k`, `512m`, `1g`, by powers of 1,024; a bare number is bytes. Nil where nothing is said.
+  /// - Throws: `badValue` for another text.
+  public func bytes(_ key: String) throws(ConfigurationError) -> Int? {
+    try typed(key, "is not a count of bytes such as 64k, 512m or 1g") { text in
+      let text = text.lowercased()
+      let shift = ["k": 10, "m": 20, "g": 30, "t": 40][text.last ?? " "]
+      guard let count = Int(shift == nil ? text[...] : text.dropLast()), count >= 0 else { return nil }
+      let (bytes, overflow) = count.multipliedReportingOverflow(by: 1 << (shift ?? 0))
+      return overflow ? nil : bytes
+    }
+  }
+
   /// `true` or `false`; false where nothing is said.
   public func bool(_ key: String) throws(ConfigurationError) -> Bool {
     try typed(key, "is neither true nor false") { $0 == "true" ? true : $0 == "false" ? false : nil } ?? false
@@ -105,6 +117,7 @@ public struct SluiceConfiguration: Sendable {
       case .number: _ = try double(key.name)
       case .boolean: _ = try bool(key.name)
       case .duration: _ = try duration(key.name)
+      case .bytes: _ = try bytes(key.name)
       case .master: _ = try executorCount(cores: 1)
       }
     }

@@ -1,8 +1,8 @@
 /// A setting the engine knows.
 public struct ConfigurationKey: Sendable {
   /// What a value must be; `master` is what `Master(text:)` reads, `integer` is 0 or more, `duration` longer than
-  /// nothing.
-  public enum Kind: Sendable { case text, integer, number, boolean, duration, master }
+  /// nothing, `bytes` a count of bytes such as `512m`.
+  public enum Kind: Sendable { case text, integer, number, boolean, duration, bytes, master }
   /// The key: `sluice.streaming.batchInterval`.
   public var name: String
   /// What a value must be.
@@ -25,6 +25,13 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.master", .master, "local[*]", "executor threads: local[N], or local[*] for one a core"),
     .init("sluice.default.parallelism", .integer, nil, "reduce partitions where an operator names no number"),
     .init("sluice.task.maxFailures", .integer, "4", "attempts of a task before its batch fails"),
+    .init(
+      "sluice.executor.memory", .bytes, "1g",
+      "memory for what datasets keep and shuffles work in; what is more goes to sluice.local.dir"),
+    .init(
+      "sluice.memory.storageFraction", .number, "0.5", "part of it that shuffles leave to persisted datasets"),
+    .init(
+      "sluice.local.dir", .text, nil, "folder for data that does not fit into memory; in the state folder if unset"),
     .init("sluice.scheduler.mode", .text, "FIFO", "which of several jobs goes first: FIFO, or FAIR by pools"),
     .init("sluice.scheduler.pool.<name>.weight", .integer, "1", "the pool's share beside the other pools, with FAIR"),
     .init("sluice.scheduler.pool.<name>.minShare", .integer, "0", "tasks at a time a pool gets before weights count"),
@@ -69,12 +76,40 @@ public struct ConfigurationKey: Sendable {
       "files older than this are not picked up late"),
     .init("sluice.kafka.bootstrapServers", .text, nil, "brokers to begin with; the embedded one where none is given"),
     .init("sluice.kafka.maxRatePerPartition", .integer, nil, "most records a second and topic partition"),
-    .init("sluice.kafka.startingOffsets", .text, "earliest", "where to begin without committed offsets, or latest"),
+    .init(
+      "sluice.kafka.minRatePerPartition", .integer, "1",
+      "records a second and topic partition below which no rate control goes"),
+    .init("sluice.kafka.maxOffsetsPerTrigger", .integer, nil, "most records a batch, over all partitions"),
+    .init("sluice.kafka.minOffsetsPerTrigger", .integer, nil, "records that a batch waits for"),
+    .init("sluice.kafka.maxTriggerDelay", .duration, "15m", "how long a batch waits for minOffsetsPerTrigger"),
+    .init("sluice.kafka.minPartitions", .integer, nil, "partitions of a batch's dataset at least, about"),
+    .init("sluice.kafka.maxRecordsPerPartition", .integer, nil, "records a partition of a batch's dataset"),
+    .init(
+      "sluice.kafka.startingOffsets", .text, "earliest",
+      "where to begin without committed offsets: earliest, latest, @MILLISECONDS, or lines-0:12,others:latest"),
+    .init(
+      "sluice.kafka.startingTimestampStrategy", .text, "error",
+      "where no record is as young as the starting time: error, or latest"),
+    .init(
+      "sluice.kafka.endingOffsets", .text, "latest",
+      "where a job with --available-now ends, written as startingOffsets"),
+    .init(
+      "sluice.kafka.offsetsFrom", .text, "log",
+      "whose offsets stand where the job's log and its group differ: log, or group after a reset"),
+    .init(
+      "sluice.kafka.onDataLoss", .text, "fail",
+      "where records are gone: fail, or go on at the earliest or latest (Spark's failOnDataLoss=false is earliest)"),
+    .init("sluice.kafka.autoCommit", .boolean, "true", "commit offsets to the group after each batch"),
+    .init("sluice.kafka.metadataMaxAge", .duration, "30s", "how often new partitions and topics are looked for"),
     .init(
       "sluice.kafka.isolationLevel", .text, "read_committed",
       "hide records of open and aborted transactions, or read_uncommitted"),
     .init("sluice.metrics.port", .integer, nil, "serve metrics for Prometheus on this port, at /metrics; 0 for any"),
     .init("sluice.metrics.address", .text, "127.0.0.1", "the IPv4 address to serve metrics on"),
+    .init("sluice.kafka.consumer.fetch.min.bytes", .integer, "1", "bytes that a broker waits for before it answers"),
+    .init("sluice.kafka.consumer.fetch.max.wait.ms", .integer, "500", "how long it waits for them"),
+    .init("sluice.kafka.consumer.fetch.max.bytes", .integer, "52428800", "most bytes an answer"),
+    .init("sluice.kafka.consumer.max.partition.fetch.bytes", .integer, "1048576", "most bytes an answer and partition"),
     .init("sluice.broker.data", .text, nil, "data folder of the embedded broker"),
   ]
 

@@ -20,6 +20,8 @@ package struct StateDirectory: Sendable {
   /// The data folder of the embedded broker.
   package var broker: String { path + "/broker" }
   package var jobs: String { path + "/jobs" }
+  /// Where processes put what does not fit into memory: nothing that outlives them.
+  package var local: String { path + "/local" }
   /// The checkpoint folder of a job that names none: batch numbers and times go on from run to run in any case.
   package func checkpoint(of job: String) -> String { "\(path)/checkpoints/\(JobLock.fileName(job))" }
 }

@@ -13,6 +13,8 @@ import JobScheduling
 package final class RateController: BatchParticipant, @unchecked Sendable {
   /// Records a partition in the first batch of all.
   package static let probePerPartition = 1_000
+  /// More than any batch has: where doubling ends.
+  static let recordsMaxMax = 1 << 40
   /// The shortest time to measure over.
   package static let windowMin = Duration.milliseconds(100)
 
@@ -24,8 +26,9 @@ package final class RateController: BatchParticipant, @unchecked Sendable {
   private let initialRate: Double?
   /// The decision for the batch that is planned or runs.
   package private(set) var decision: RateDecision
-  /// The most that the last batches could take.
+  /// The most that the last batch could take, and whether that was what bounded it.
   private var lastMax: Int?
+  private var wasLimited = false
   /// What was measured since the last estimate.
   private var window = Window()
 
@@ -71,9 +74,10 @@ package final class RateController: BatchParticipant, @unchecked Sendable {
   package func willPlan() {
     let partitions = max(1, source.limitedPartitions)
     let probe = RateController.probePerPartition * partitions
-    let doubled = lastMax.map { $0 > Int.max / 2 ? Int.max : $0 * 2 }
+    let mayGrow = wasLimited || estimator.rate != nil
+    let doubled = lastMax.map { mayGrow ? min($0 * 2, RateController.recordsMaxMax) : $0 }
     if let rate = estimator.rate {
-      let wanted = max(partitions, Int(min(rate * interval.inSeconds, Double(Int.max / 4))))
+      let wanted = max(partitions, Int(min(rate * interval.inSeconds, Double(RateController.recordsMaxMax))))
       if let doubled, doubled < wanted {
         decision = RateDecision(
           recordsMax: doubled, rate: rate,
@@ -87,11 +91,6 @@ package final class RateController: BatchParticipant, @unchecked Sendable {
         reason: lastMax == nil ? "a probe of the first batch" : "at most twice the batch before")
     }
     source.limit(decision)
-  }
-
-  package func plan(_ batch: BatchIdentity, _ plans: [SourcePlan]) -> String? {
-    lastMax = decision.recordsMax
-    return nil
   }
 
   package func note(for batch: BatchIdentity, _ metrics: JobMetrics) -> String? {
@@ -108,6 +107,8 @@ package final class RateController: BatchParticipant, @unchecked Sendable {
     window.processing += processing
     window.scheduling = scheduling
     let isLimited = decision.recordsMax.map { input.plan.records >= $0 } ?? false
+    lastMax = decision.recordsMax
+    wasLimited = isLimited
     window.isBusy = window.isBusy || isLimited || processing + scheduling > interval * 0.5
     guard let start = window.start, end - start >= RateController.windowMin || window.processing >= interval else {
       return

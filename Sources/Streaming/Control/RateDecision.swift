@@ -33,7 +33,8 @@ public enum RateShares {
   /// - Complexity: O(p²) for p partitions at worst, as each round of sharing satisfies one of them.
   public static func shares(total: Int?, lags: [Int64], min: Int = 1, max: Int? = nil) -> [Int] {
     let wanted = lags.map { Int(Swift.max(0, Swift.min($0, Int64(max ?? .max)))) }
-    guard let total else { return wanted }
+    // More than all there is is not needed, and a number that large would not survive the arithmetic below.
+    guard let total, total < wanted.reduce(0, saturatingSum) else { return wanted }
     var shares = wanted.map { Swift.min($0, Swift.max(0, min)) }
     var left = total - shares.reduce(0, saturatingSum)
     var open = lags.indices.filter { shares[$0] < wanted[$0] }
@@ -41,7 +42,7 @@ public enum RateShares {
       let weight = open.reduce(0.0) { $0 + Double(lags[$1]) }
       var given = 0
       for index in open {
-        let part = Int(Double(left) * Double(lags[index]) / weight)
+        let part = Int(Swift.min(Double(left) * (Double(lags[index]) / weight), 0x1p62))
         let taken = Swift.min(part, wanted[index] - shares[index])
         shares[index] += taken
         given += taken

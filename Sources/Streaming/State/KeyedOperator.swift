@@ -249,6 +249,9 @@ package final class KeyedOperator<
     return result
   }
 
+  /// Where each partition's entries lie in memory: it changes when they are copied.
+  package var addresses: [Int] { cells.map(\.address) }
+
   /// Keys, timers and changes put in, over all partitions.
   package var figures: (keys: Int, timers: Int, applied: Int) {
     cells.reduce((0, 0, 0)) { sum, cell in

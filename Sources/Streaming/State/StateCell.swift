@@ -82,6 +82,11 @@ final class StateCell<Key: Hashable & Sendable & StreamCodable, Value: StreamCod
     }
   }
 
+  /// Where the table's entries lie in memory: it changes when they are copied.
+  var address: Int {
+    state.withLock { $0.table.entries.withUnsafeBufferPointer { Int(bitPattern: $0.baseAddress) } }
+  }
+
   /// Keys in the table, without what is pending, and changes put in so far.
   var figures: (keys: Int, timers: Int, applied: Int) {
     state.withLock { ($0.table.count, $0.table.timerCount, $0.applied) }

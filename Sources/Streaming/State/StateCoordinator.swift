@@ -86,6 +86,11 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
     let matching = try (stored ?? StateCatalog()).matched(
       declarations, dropping: dropped, parallelism: context.sluice.defaultParallelism)
     for remark in matching.remarks { context.environment.log(remark) }
+    for operation in operators where folder != nil && operation.isDerivedName {
+      context.environment.log(
+        "the state of '\(operation.name)' goes by a derived name, which changes with the job's code: write .named(\"…\", "
+          + "aliases: [\"\(operation.name)\"])")
+    }
     catalog = matching.catalog
     ids = matching.current.map(\.id)
     for (operation, entry) in zip(operators, matching.current) { operation.open(partitions: entry.partitions) }

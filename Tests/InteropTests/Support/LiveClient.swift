@@ -90,6 +90,7 @@ final class LiveClient: Sendable {
       case .arrived: break
       case .offsetOutOfRange(let partition, let offset):
         failure.withLock { $0 = "\(partition) at \(offset): out of range" }
+      case .recreated(let partition): failure.withLock { $0 = "\(partition): its topic was made again" }
       case .failed(let partition, let error, _): failure.withLock { $0 = "\(partition): \(error)" }
       }
       arrived.signal()

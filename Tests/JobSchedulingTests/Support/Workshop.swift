@@ -13,10 +13,13 @@ final class Workshop: Sendable {
   let context: SluiceContext
   let batch = BatchIdentity(number: 7, time: 1_700_000_000_000)
 
-  init(parallelism: Int = 2, cacheCapacity: Int = 1 << 20, settings: SchedulerSettings = SchedulerSettings()) {
+  init(
+    parallelism: Int = 2, cacheCapacity: Int = 1 << 20, blocks: BlockStore? = nil,
+    settings: SchedulerSettings = SchedulerSettings()
+  ) {
     scheduler = DAGScheduler(loop: loop, runner: runner, settings: settings)
     context = SluiceContext(
-      runner: scheduler, defaultParallelism: parallelism, blocks: BlockStore(capacity: cacheCapacity))
+      runner: scheduler, defaultParallelism: parallelism, blocks: blocks ?? BlockStore(capacity: cacheCapacity))
   }
 
   /// A job whose tasks collect the partition's elements.

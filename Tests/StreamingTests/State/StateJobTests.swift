@@ -74,6 +74,12 @@ import Testing
     #expect(seen.value.map { $0.sorted() } == [[1], [1, 3], [1, 3, 6], [3, 6, 10], [6, 10, 15]])
   }
 
+  /// What each batch counted as late.
+  private final class LateCounts: StreamingListener {
+    let counts = Cell<[Int64]>([])
+    func onBatchCompleted(_ batch: BatchInfo) { counts.value.append(batch.counters["late counts"] ?? 0) }
+  }
+
   @Test func eventTimeWindowsCloseAsTheWatermarkPasses() throws {
     let harness = try StreamHarness(checkpoint: "/job")
     let queue = QueueSource<(String, Int64)>()
@@ -85,6 +91,8 @@ import Testing
     let windows = events.eventTimeWindow(.tumbling(.milliseconds(10))).count().named("counts")
     windows.results.map { "\($0.start.milliseconds): \($1)" }.record(into: results)
     windows.lateRecords.map { $0.0.milliseconds }.record(into: late)
+    let counted = LateCounts()
+    harness.context.addStreamingListener(counted)
     try harness.start()
     try harness.advance(5)
     try harness.stop()
@@ -92,5 +100,6 @@ import Testing
     // The second batch's 12 closes the first window in the third batch.
     #expect(results.value.map { $0.sorted() } == [[], [], ["0: 3"], ["10: 1"], []])
     #expect(late.value == [[], [], [], [2], []])
+    #expect(counted.counts.value == [0, 0, 0, 1, 0])
   }
 }

@@ -34,6 +34,7 @@ import Testing
     var before = (looked: sums.stateful.looked, written: sums.stateful.changesWritten, applied: 0)
     var random = SeededRandom(seed: 4)
     var wasWriting = false
+    var addresses: [Int] = []
     // The first batch's log is larger than the least: its snapshot is written beside the batches that follow.
     for batch in 1...60 {
       let touched = (0..<100).map { _ in (Int(random.next() % UInt64(keys)), 1) }
@@ -42,6 +43,9 @@ import Testing
       try driver.run([touched])
       #expect(sums.stateful.looked - before.looked == distinct)
       #expect(sums.stateful.changesWritten - before.written == distinct)
+      // Changes are put into the table in place: it is not copied.
+      if batch > 2 { #expect(sums.stateful.addresses == addresses) }
+      addresses = sums.stateful.addresses
       // The first batch's changes are put in by the one after it.
       let applied = sums.stateful.figures.applied
       if batch > 2 { #expect(applied - before.applied <= 100) }

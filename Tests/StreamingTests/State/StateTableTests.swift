@@ -85,11 +85,17 @@ import Testing
     #expect(table.count == 50 && table[0] == nil && table[99] == 2)
   }
 
-  @Test func theHashOfIntegersIsThatOfTheirEncoding() {
+  @Test func theHashOfNumbersIsThatOfTheirEncoding() {
     var random = SeededRandom(seed: 7)
     var numbers = [0, 1, -1, 63, 64, -64, -65, .max, .min, 1 << 55, 1 << 56]
     for shift in 0..<64 { numbers.append(Int(truncatingIfNeeded: random.next() >> UInt64(shift))) }
     #expect(numbers.filter { stableHash($0) != $0.streamHash }.isEmpty)
-    #expect(stableHash("text") == "text".streamHash)
+  }
+
+  @Test func theHashOfTextsIsThatOfTheirEncoding() {
+    let alphabet = Array("abcdefghijklmnopqrstuvwxyzäöü€")
+    let texts = (0...alphabet.count).flatMap { [String(alphabet.prefix($0)), String(alphabet.suffix($0))] }
+    #expect(texts.filter { stableHash($0) != $0.streamHash }.isEmpty)
+    #expect(texts.map { Bytes($0) }.filter { stableHash($0) != $0.streamHash }.isEmpty)
   }
 }

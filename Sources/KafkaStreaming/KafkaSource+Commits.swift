@@ -1,0 +1,137 @@
+import Datasets
+import Groundwork
+import KafkaClients
+import KafkaProtocol
+import Streaming
+import SystemInterfaces
+
+/// Offsets on their way to the consumer group. One commit is under way at a time, so that one that is tried again never
+/// comes behind a later one and takes the group back; what piles up meanwhile goes out together.
+struct OffsetCommits {
+  typealias Waiter = @Sendable ((any Error)?) -> Void
+  /// What goes out with the next commit.
+  var offsets: [TopicPartition: Offset] = [:]
+  /// Who waits for it.
+  var waiters: [Waiter] = []
+  /// Whether the next commit is due although nobody waits.
+  var isDue = false
+  var isUnderWay = false
+}
+
+extension KafkaSource {
+  func commit(_ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable ((any Error)?) -> Void) {
+    let gaps = PlanDetails(plan.details).gaps
+    let moved = plan.ranges.filter { range in
+      !range.isEmpty || gaps.contains { $0.partition == range.topicPartition }
+    }
+    guard settings.commitsOffsets, !moved.isEmpty else { return then(nil) }
+    for range in moved { commits.offsets[range.topicPartition] = range.until }
+    commits.waiters.append(then)
+    commitNext()
+  }
+
+  /// Commits the ends of ranges by hand; goes out at once, or with the commit that follows the one under way.
+  func commit(_ ranges: [OffsetRange], then: @escaping @Sendable ((any Error)?) -> Void) {
+    if let foreign = ranges.first(where: { positions[$0.topicPartition] == nil }) {
+      return then(
+        StreamingError.invalidDefinition(
+          "commitAsync: \(foreign.topicPartition) is not one of this stream's partitions"))
+    }
+    guard !ranges.isEmpty else { return then(nil) }
+    for range in ranges { commits.offsets[range.topicPartition] = range.until }
+    commitsByHand += 1
+    commits.waiters.append { [self] error in
+      commitsByHand -= 1
+      then(error)
+      closeIfStopped()
+    }
+    commitNext()
+  }
+
+  /// Commits where partitions begin for which the group has nothing yet, or something older: never what lies beyond the
+  /// job's own log, which a restart would take for a reset from outside.
+  func commitStarts() {
+    guard settings.commitsOffsets else { return }
+    for partition in partitions {
+      guard let position = positions[partition], position.committedAt == nil, commits.offsets[partition] == nil,
+        restored?.next[partition].map({ position.committed <= $0 }) ?? true
+      else { continue }
+      commits.offsets[partition] = position.committed
+      commits.isDue = true
+    }
+    commitNext()
+  }
+
+  /// Commits offsets again that did not move for long: those of a group without members expire.
+  func commitIdle() {
+    guard settings.commitsOffsets else { return }
+    let now = now
+    let age = settings.recommitInterval * 0.5
+    for partition in partitions {
+      guard let position = positions[partition], position.committedAt.map({ now - $0 >= age }) ?? true,
+        commits.offsets[partition] == nil
+      else { continue }
+      commits.offsets[partition] = position.committed
+      commits.isDue = true
+    }
+    commitNext()
+  }
+
+  private func commitNext() {
+    guard !commits.isUnderWay, commits.isDue || !commits.waiters.isEmpty else { return }
+    let offsets = commits.offsets
+    let waiters = commits.waiters
+    commits = OffsetCommits()
+    guard !offsets.isEmpty else {
+      for waiter in waiters { waiter(nil) }
+      return
+    }
+    commits.isUnderWay = true
+    var wire: [TopicPartition: Offsets.Committed] = [:]
+    for (partition, offset) in offsets {
+      let metadata = topicIDs[partition.topic].map { "topic=\($0)" } ?? ""
+      wire[partition] = Offsets.Committed(
+        offset, leaderEpoch: positions[partition]?.leaderEpoch ?? -1, metadata: metadata)
+    }
+    let sent = wire
+    let client = connection.client
+    let driver = connection.driverLoop
+    client.loop.post { [self, group] in
+      Offsets(client).commit(group: group, sent) { [self] result in
+        driver.post { [self] in committed(offsets, waiters, result) }
+      }
+    }
+  }
+
+  private func committed(
+    _ offsets: [TopicPartition: Offset], _ waiters: [OffsetCommits.Waiter], _ result: Result<Void, ClientError>
+  ) {
+    commits.isUnderWay = false
+    var failure: (any Error)?
+    switch result {
+    case .success:
+      for (partition, offset) in offsets {
+        positions[partition]?.committed = offset
+        positions[partition]?.committedAt = now
+      }
+    case .failure(let error):
+      failure = error
+      // A partition that does not move again goes with the next commit all the same.
+      commits.offsets.merge(offsets) { newer, _ in newer }
+      if error.kafkaCode == .unknownMemberID || error.kafkaCode == .illegalGeneration { nameMembers() }
+    }
+    for waiter in waiters { waiter(failure) }
+    commitNext()
+  }
+
+  /// The group refuses commits from outside: somebody has joined it.
+  private func nameMembers() {
+    let client = connection.client
+    client.loop.post { [group, environment] in
+      Groups(client).describe(group) { result in
+        guard case .success(let description) = result, !description.members.isEmpty else { return }
+        environment?.fail(GroupInUse(group: group, members: description.members))
+      }
+    }
+  }
+}
