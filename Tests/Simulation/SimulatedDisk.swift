@@ -19,6 +19,8 @@ public final class SimulatedDisk: @unchecked Sendable {
   public var syncTime: Duration = .zero
   /// That any write, sync, open or rename fails with `.inputOutput`.
   public var failureProbability = 0.0
+  /// Hears of each injected fault when it strikes, before the call fails: a test lets the process die there.
+  public var onFault: ((DiskFault) -> Void)?
   /// Bytes in files, and calls made, so far.
   public internal(set) var usedBytes: Int64 = 0
   /// Writes to files of this disk so far, those struck by a fault included.
@@ -53,6 +55,9 @@ public final class SimulatedDisk: @unchecked Sendable {
   /// Faults that have not struck yet.
   public var pendingFaults: Int { faults.count }
 
+  /// Forgets the faults that have not struck.
+  public func clearFaults() { faults = [] }
+
   /// Counts down the faults that wait for such a call and gives the one whose turn it is.
   func faultDue(_ operation: DiskFault.Operation, _ path: String) -> DiskFault? {
     var due: Int?
@@ -63,7 +68,9 @@ public final class SimulatedDisk: @unchecked Sendable {
     }
     if let due {
       world.note("fault: \(operation) \(path)")
-      return faults.remove(at: due)
+      let fault = faults.remove(at: due)
+      onFault?(fault)
+      return fault
     }
     if failureProbability > 0, Double(random.next() >> 11) * 0x1p-53 < failureProbability {
       world.note("fault by chance: \(operation) \(path)")

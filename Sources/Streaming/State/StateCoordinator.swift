@@ -169,7 +169,9 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
     guard let store else { return }
     store.committed(info.number)
     do throws(StreamingError) {
-      try continueSnapshot(store, info.number)
+      // The last batch that changed something, not the last one: batches that move nothing are not synced by the commit
+      // log, and a snapshot of a batch that a power loss takes back would be ahead of it.
+      try continueSnapshot(store, BatchNumber(store.lastChange))
     } catch {
       // The log keeps everything: the next one is tried when it has grown further.
       cursor = nil
