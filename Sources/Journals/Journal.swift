@@ -44,7 +44,8 @@ public final class Journal {
     replay: (_ entry: JournalEntry, _ position: Int64) throws(JournalError) -> Void
   ) throws(JournalError) -> (journal: Journal, cutBytes: Int64) {
     do {
-      let isNew = try files.attributes(path) == nil
+      // An empty one may be the work of a process that died before its name was durable.
+      let isNew = try files.attributes(path).map { $0.size == 0 } ?? true
       let file = try files.open(path, .readWrite)
       if isNew { try files.syncDirectory(directory(of: path)) }
       let scan = try scan(file, replay)

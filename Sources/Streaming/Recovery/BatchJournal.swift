@@ -49,6 +49,8 @@ package final class BatchJournal {
           let opened = try Journal.open(path, in: files) { entry, position throws(JournalError) in
             records.append(try BatchJournal.read(entry, position, path))
           }
+          // What the start goes by must not go again: its writer may have died before it was synced.
+          try opened.journal.sync()
           journal = opened.journal
           cutBytes = opened.cutBytes
         } else {
