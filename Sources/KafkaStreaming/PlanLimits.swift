@@ -1,4 +1,5 @@
 import Groundwork
+import Streaming
 
 /// How much a batch may take of its topics. Pure.
 struct PlanLimits: Sendable, Equatable {
@@ -48,7 +49,9 @@ struct PlanLimits: Sendable, Equatable {
       }
       if decided.indices.contains(index), let allowed = decided[index] {
         let floored = max(allowed, perBatch(ratePerPartitionMin))
-        if share.records.map({ floored < $0 }) ?? true { share = Share(records: floored, reason: "rate control") }
+        if share.records.map({ floored < $0 }) ?? true {
+          share = Share(records: floored, reason: RateDecision.limitReason)
+        }
       }
       return share
     }

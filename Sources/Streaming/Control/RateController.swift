@@ -106,7 +106,10 @@ package final class RateController: BatchParticipant, @unchecked Sendable {
     window.records += input.plan.records
     window.processing += processing
     window.scheduling = scheduling
-    let isLimited = decision.recordsMax.map { input.plan.records >= $0 } ?? false
+    // A topic's ranges end between record batches, so they stay below the limit that keeps them from being larger.
+    let isLimited =
+      decision.recordsMax.map { input.plan.records >= $0 || input.plan.limitReason == RateDecision.limitReason }
+      ?? false
     lastMax = decision.recordsMax
     wasLimited = isLimited
     window.isBusy = window.isBusy || isLimited || processing + scheduling > interval * 0.5

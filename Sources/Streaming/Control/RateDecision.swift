@@ -2,6 +2,8 @@ import Groundwork
 
 /// How much one batch may take of one source, and why.
 public struct RateDecision: Sendable, Equatable {
+  /// What a plan's `limitReason` says where a decision kept it from being larger.
+  package static let limitReason = "rate control"
   /// The most records of the batch, over all partitions of the source; nil for no limit.
   public var recordsMax: Int?
   /// The rate behind it, in records a second; nil where there is no estimate yet.
