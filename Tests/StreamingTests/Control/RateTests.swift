@@ -133,6 +133,28 @@ import Testing
     #expect(infos[0].numRecords == 10_000)
   }
 
+  /// A topic's ranges end between record batches: a bounded plan has a few records less than the limit.
+  @Test func aPlanThatEndsJustBelowTheLimitCountsAsBounded() throws {
+    func next(reason: String?) throws -> (first: Int, second: Int) {
+      let source = TestLog<Int>.Reader(TestLog(), limit: .max, isRateLimited: true)
+      let controller = try RateController(source, name: "log", interval: .seconds(1)) { _ in nil }
+      controller.willPlan()
+      let first = try #require(controller.decision.recordsMax)
+      var info = BatchInfo(
+        number: 1, batchTime: 1000, inputs: [("log", SourcePlan(records: first - 7, limitReason: reason))],
+        submissionTime: Instant(nanoseconds: 0), skippedTicks: 0, lag: 0)
+      info.processingStartTime = Instant(nanoseconds: 0)
+      info.processingEndTime = Instant(nanoseconds: 1_000_000)
+      controller.committed(info)
+      controller.willPlan()
+      return (first, try #require(controller.decision.recordsMax))
+    }
+    let bounded = try next(reason: RateDecision.limitReason)
+    #expect(bounded.second == 2 * bounded.first)
+    let unbounded = try next(reason: nil)
+    #expect(unbounded.second == unbounded.first)
+  }
+
   @Test func wrongSettingsAreNamed() throws {
     let harness = try StreamHarness(settings: ["sluice.streaming.backpressure.pid.minRate": "slow"])
     TestLog<Int>().stream(harness.context, isRateLimited: true).print()
