@@ -60,6 +60,7 @@ public final class ExecutorPool: Runner, Sendable {
     if isShared { shared.withdraw(submission) }
   }
 
+  /// Runs one task on a thread of its own choice, never on the loop, and reports it alone.
   public func start(_ task: ExecutorTask, from loop: any Loop, then done: @escaping @Sendable () -> Void) {
     // The thread that stands in for the loop's own is made when the first task is started.
     if shared.start(StartedTask(task: task, loop: loop, done: done)) { ExecutorPool.makeThread(executorCount, shared) }

@@ -40,8 +40,10 @@ public final class StreamingMetrics: StreamingListener {
     state = Mutex(State(stability: StabilityRule(interval: interval)))
   }
 
+  /// Notes when the run started.
   public func onStreamingStarted(_ time: Timestamp) { state.withLock { $0.started = time } }
 
+  /// Counts a planned batch and its records, once however often it is tried.
   public func onBatchSubmitted(_ batch: BatchInfo) {
     state.withLock { state in
       state.waiting += 1
@@ -53,6 +55,7 @@ public final class StreamingMetrics: StreamingListener {
     }
   }
 
+  /// One batch waits less and one more runs.
   public func onBatchStarted(_ batch: BatchInfo) {
     state.withLock { state in
       state.waiting = max(0, state.waiting - 1)
@@ -60,14 +63,18 @@ public final class StreamingMetrics: StreamingListener {
     }
   }
 
+  /// Notes the receiver.
   public func onReceiverStarted(_ receiver: ReceiverInfo) { note(receiver) }
 
+  /// Notes the receiver.
   public func onReceiverError(_ receiver: ReceiverInfo) { note(receiver) }
 
+  /// Notes the receiver.
   public func onReceiverStopped(_ receiver: ReceiverInfo, reason: String) { note(receiver) }
 
   private func note(_ receiver: ReceiverInfo) { state.withLock { $0.receivers[receiver.streamID] = receiver } }
 
+  /// Counts what an output operation wrote, or its failure.
   public func onOutputOperationCompleted(_ operation: OutputOperationInfo, of batch: BatchNumber) {
     state.withLock { state in
       state.operationRecords[operation.name, default: 0] += operation.recordsWritten
@@ -75,6 +82,7 @@ public final class StreamingMetrics: StreamingListener {
     }
   }
 
+  /// Counts the batch with its delays and counters, or its failure.
   public func onBatchCompleted(_ batch: BatchInfo) {
     state.withLock { state in
       state.running = max(0, state.running - 1)
