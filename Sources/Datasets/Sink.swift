@@ -26,15 +26,23 @@ public protocol Sink: AnyObject, Sendable {
   var name: String { get }
   /// What is promised for what goes here.
   var guarantee: OutputGuarantee { get }
+  /// Who can decide a batch together with this sink's output; nil where its output cannot be part of a decision. Sinks
+  /// may share one: all topics of a cluster are one transaction.
+  var decider: (any Decider)? { get }
   /// Gets ready, once, before the first batch; `then` hears why it cannot.
-  func open(then: @escaping @Sendable ((any Error)?) -> Void)
+  func open(_ opening: SinkOpening, then: @escaping @Sendable ((any Error)?) -> Void)
+  /// Settles what an earlier run left prepared, once, after `open` and before the first batch: what is prepared for
+  /// batches up to and including `decided` is committed, what is prepared for later ones is dropped. Idempotent.
+  /// - Parameter decided: the last decided batch; nil where there is none.
+  func recover(through decided: BatchNumber?, then: @escaping @Sendable ((any Error)?) -> Void)
   /// The number of the last batch whose commit is known to this sink, nil where it keeps none.
   func lastCommitted(then: @escaping @Sendable (Result<BatchNumber?, any Error>) -> Void)
   /// Makes the batch's output durable or holds it; nobody sees it yet. `outputs` are in the order of the partitions.
   func prepare(
     _ batch: BatchIdentity, _ outputs: [TaskOutput],
     then: @escaping @Sendable (Result<any PreparedOutput, any Error>) -> Void)
-  /// Makes it visible. Called again for the same prepared output after a failure that may be retried.
+  /// Makes it visible. Called again for the same prepared output after a failure that may be retried. Not called for the
+  /// sinks of the job's decider where that decided the batch: its `decide` has made their output visible.
   func commit(_ prepared: any PreparedOutput, then: @escaping @Sendable ((any Error)?) -> Void)
   /// Drops what was prepared.
   func abort(_ prepared: any PreparedOutput)
@@ -44,7 +52,11 @@ public protocol Sink: AnyObject, Sendable {
 
 extension Sink {
   /// A sink that needs nothing before its first batch: succeeds inside the call.
-  public func open(then: @escaping @Sendable ((any Error)?) -> Void) { then(nil) }
+  public func open(_ opening: SinkOpening, then: @escaping @Sendable ((any Error)?) -> Void) { then(nil) }
+  /// A sink that decides nothing.
+  public var decider: (any Decider)? { nil }
+  /// A sink that keeps nothing prepared from one run to the next: succeeds inside the call.
+  public func recover(through decided: BatchNumber?, then: @escaping @Sendable ((any Error)?) -> Void) { then(nil) }
 }
 
 /// What a sink keeps between `prepare` and `commit`.

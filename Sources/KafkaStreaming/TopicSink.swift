@@ -33,7 +33,7 @@ final class TopicSink: Sink, @unchecked Sendable {
         + connection.durability())
   }
 
-  func open(then: @escaping @Sendable ((any Error)?) -> Void) {
+  func open(_ opening: SinkOpening, then: @escaping @Sendable ((any Error)?) -> Void) {
     let client = connection.client
     let driver = connection.driverLoop
     connection.createTopic(topic, partitions: 1, settings: [:]) { [self, topic] error in

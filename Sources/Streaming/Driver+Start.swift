@@ -112,7 +112,7 @@ extension Driver {
     if sinks.isEmpty { return then() }
     let pending = Countdown(sinks.count)
     for sink in sinks {
-      sink.open { [self] error in
+      sink.open(SinkOpening(job: environment.jobName, isDeciding: false)) { [self] error in
         if let error { return fail(error) }
         if pending.countDown() { then() }
       }
