@@ -44,6 +44,7 @@ let package = Package(
     .systemLibrary(name: "CSnappy", path: "Sources/CSnappy"),
     .systemLibrary(name: "CZstd", path: "Sources/CZstd"),
     .systemLibrary(name: "CMicrohttpd", path: "Sources/CMicrohttpd"),
+    .systemLibrary(name: "CSQLite", path: "Sources/CSQLite"),
     .target(name: "CPrimitives", path: "Sources/CPrimitives", cSettings: [.unsafeFlags(["-O2"])]),
     library("Groundwork", ["CPrimitives"]),
     // Floor 1: the seams, codecs, wire format.
@@ -67,6 +68,7 @@ let package = Package(
       ["Streaming", "Datasets", "KafkaClients", "KafkaProtocol", "Codecs", "SystemInterfaces", "Groundwork"],
       lifetimes),
     library("FileStreaming", ["Streaming", "Datasets", "Journals", "Codecs", "SystemInterfaces", "Groundwork"]),
+    library("SQLStreaming", ["Streaming", "Datasets", "SystemInterfaces", "Groundwork", "CSQLite"]),
     library("Monitoring", ["Streaming", "Groundwork", "CMicrohttpd"]),
     // Side: the live seams.
     library("LinuxSystem", ["SystemInterfaces", "Groundwork", "CPrimitives"]),
@@ -75,8 +77,8 @@ let package = Package(
       "Sluice",
       [
         "Groundwork", "SystemInterfaces", "Codecs", "Journals", "KafkaProtocol", "Datasets", "LogStorage",
-        "KafkaClients", "JobScheduling", "LogBroker", "Streaming", "KafkaStreaming", "FileStreaming", "Monitoring",
-        "LinuxSystem",
+        "KafkaClients", "JobScheduling", "LogBroker", "Streaming", "KafkaStreaming", "FileStreaming", "SQLStreaming",
+        "Monitoring", "LinuxSystem",
       ], lifetimes),
     .executableTarget(
       name: "SluiceCommand",
@@ -143,7 +145,10 @@ let package = Package(
     tests(
       "JobSchedulingTests",
       ["JobScheduling", "Datasets", "Simulation", "LinuxSystem", "SystemInterfaces", "Groundwork"]),
-    tests("StreamingTests", ["Streaming", "Simulation", "SystemInterfaces", "Groundwork"]),
+    tests("StreamingTests", ["Streaming", "SQLStreaming", "Simulation", "SystemInterfaces", "Groundwork"]),
+    tests(
+      "SQLStreamingTests",
+      ["SQLStreaming", "Streaming", "Datasets", "Simulation", "LinuxSystem", "SystemInterfaces", "Groundwork"]),
     tests(
       "KafkaStreamingTests",
       [
