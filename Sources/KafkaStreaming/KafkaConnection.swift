@@ -26,12 +26,13 @@ public final class KafkaCluster: Sendable {
   }
 }
 
-/// A job's connection to its cluster: one client, on a loop of its own, and one producer.
+/// A job's connection to its cluster: one client, on a loop of its own, a producer, and the job's transactions.
 ///
 /// Sendable: its properties are constant; the client and the producer are used on their loop.
 final class KafkaConnection: Sendable {
   let client: KafkaClient
   let producer: Producer
+  let transactions: TransactionDecider
   let durability: @Sendable () -> String
   /// The driver's loop, on which the job's sources and sinks are called back.
   let driverLoop: any Loop
@@ -54,8 +55,21 @@ final class KafkaConnection: Sendable {
     // A batch's output is in memory already when it is sent: the producer's own bound would only get in its way.
     producing.bufferMemory = .max
     producer = Producer(client, configuration: producing)
+    transactions = TransactionDecider(
+      client, transactionalID: "\(environment.jobName)-0",
+      timeout: try KafkaConnection.transactionTimeout(context),
+      driver: environment.loop)
     durability = cluster.durability
     driverLoop = environment.loop
+  }
+
+  private static func transactionTimeout(_ context: StreamingContext) throws -> Duration {
+    let key = "sluice.kafka.transactionTimeout"
+    guard let text = context.setting(key) else { return .seconds(60) }
+    guard let duration = Duration(text: text), duration >= .seconds(1) else {
+      throw StreamingError.invalidDefinition("\(key): `\(text)` is not a duration of a second or more; write 60s or 5m")
+    }
+    return duration
   }
 
   /// Makes a topic where it does not exist yet.
@@ -77,8 +91,9 @@ final class KafkaConnection: Sendable {
 
   /// Ends both; what the producer still holds is answered with `closed`.
   func close() {
-    client.loop.post { [client, producer] in
+    client.loop.post { [client, producer, transactions] in
       producer.close()
+      transactions.close()
       client.close()
     }
   }

@@ -20,14 +20,63 @@ struct OffsetCommits {
 
 extension KafkaSource {
   func commit(_ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable ((any Error)?) -> Void) {
-    let gaps = PlanDetails(plan.details).gaps
-    let moved = plan.ranges.filter { range in
-      !range.isEmpty || gaps.contains { $0.partition == range.topicPartition }
-    }
+    let moved = moved(plan)
     guard settings.commitsOffsets, !moved.isEmpty else { return then(nil) }
     for range in moved { commits.offsets[range.topicPartition] = range.until }
     commits.waiters.append(then)
     commitNext()
+  }
+
+  /// The ranges whose ends are news.
+  private func moved(_ plan: SourcePlan) -> [OffsetRange] {
+    let gaps = PlanDetails(plan.details).gaps
+    return plan.ranges.filter { range in
+      !range.isEmpty || gaps.contains { $0.partition == range.topicPartition }
+    }
+  }
+
+  // MARK: Offsets in transactions
+
+  func commitsOffsets(with decider: any Decider) -> Bool {
+    decider === connection.transactions && settings.commitsOffsets
+  }
+
+  /// Calls back when no commit of the group is under way.
+  func whenCommitsAreDone(_ then: @escaping @Sendable () -> Void) {
+    guard commits.isUnderWay || commits.isDue || !commits.waiters.isEmpty else { return then() }
+    commits.waiters.append { _ in then() }
+    commitNext()
+  }
+
+  /// How far the batch that is being decided has come, for its transaction: at least one partition, to carry its number.
+  func offsets(of batch: BatchNumber) -> [TopicPartition: Offsets.Committed] {
+    var ranges = moved(lastPlan)
+    if ranges.isEmpty { ranges = Array(lastPlan.ranges.prefix(1)) }
+    deciding = [:]
+    for range in ranges { deciding[range.topicPartition] = range.until }
+    return wire(deciding, batch: batch)
+  }
+
+  /// The transaction has committed what `offsets` gave it.
+  func decided(_ batch: BatchNumber) {
+    decidedBatch = batch
+    for (partition, offset) in deciding {
+      positions[partition]?.committed = offset
+      positions[partition]?.committedAt = now
+      // What could not be committed before must not come behind it.
+      commits.offsets[partition] = nil
+    }
+    deciding = [:]
+  }
+
+  private func wire(_ offsets: [TopicPartition: Offset], batch: BatchNumber?) -> [TopicPartition: Offsets.Committed] {
+    var wire: [TopicPartition: Offsets.Committed] = [:]
+    for (partition, offset) in offsets {
+      wire[partition] = Offsets.Committed(
+        offset, leaderEpoch: positions[partition]?.leaderEpoch ?? -1,
+        metadata: OffsetNote(topicID: topicIDs[partition.topic]?.description, batch: batch).text)
+    }
+    return wire
   }
 
   /// Commits the ends of ranges by hand; goes out at once, or with the commit that follows the one under way.
@@ -87,13 +136,7 @@ extension KafkaSource {
       return
     }
     commits.isUnderWay = true
-    var wire: [TopicPartition: Offsets.Committed] = [:]
-    for (partition, offset) in offsets {
-      let metadata = topicIDs[partition.topic].map { "topic=\($0)" } ?? ""
-      wire[partition] = Offsets.Committed(
-        offset, leaderEpoch: positions[partition]?.leaderEpoch ?? -1, metadata: metadata)
-    }
-    let sent = wire
+    let sent = wire(offsets, batch: decidedBatch)
     let client = connection.client
     let driver = connection.driverLoop
     client.loop.post { [self, group] in

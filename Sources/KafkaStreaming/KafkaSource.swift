@@ -62,6 +62,12 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
   var isDiscovering = false
   var timers: [TimerID] = []
   var commits = OffsetCommits()
+  /// The plan made last.
+  var lastPlan = SourcePlan()
+  /// What a transaction that is under way commits.
+  var deciding: [TopicPartition: Offset] = [:]
+  /// The last batch that a transaction decided.
+  var decidedBatch: BatchNumber?
   /// Commits that the job asked for and that are not answered.
   var commitsByHand = 0
   private var stopWaiter: (@Sendable () -> Void)?
@@ -119,6 +125,7 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
     if plan.records > 0 { lastTaken = now }
     write(&details, into: &plan)
     keep(details.gaps, batch)
+    lastPlan = plan
     return plan
   }
 

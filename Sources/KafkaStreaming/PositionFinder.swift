@@ -89,7 +89,7 @@ struct PositionFinder: Sendable {
           case .success(let description) where !description.members.isEmpty:
             then(.failure(GroupInUse(group: group, members: description.members)))
           case .success:
-            Offsets(client).committed(group: group, partitions) { result in
+            Offsets(client).committed(group: group, partitions, requiresStable: true) { result in
               switch result {
               case .failure(let error): then(.failure(error))
               case .success(let committed): decide(partitions, metadata, committed, then: then)
@@ -138,7 +138,7 @@ struct PositionFinder: Sendable {
         default: false
         }
       let known =
-        isLogs ? restored?.details.topicIDs[partition.topic] : committed[partition].flatMap { topicID($0.metadata) }
+        isLogs ? restored?.details.topicIDs[partition.topic] : OffsetNote(committed[partition]?.metadata).topicID
       let epoch = (isLogs ? restored?.details.epochs[partition] : committed[partition]?.leaderEpoch) ?? -1
       let isRecreated = known.map { known in found.topicIDs[partition.topic].map { $0.description != known } ?? false }
       let leaderEpoch = metadata.partition(partition)?.leaderEpoch ?? -1
@@ -167,11 +167,6 @@ struct PositionFinder: Sendable {
         }
       }
     }
-  }
-
-  /// The topic's id that stands with a committed offset; nil where another tool has written it.
-  private func topicID(_ metadata: String) -> String? {
-    metadata.hasPrefix("topic=") ? String(metadata.dropFirst(6)) : nil
   }
 
   // MARK: Places

@@ -38,6 +38,7 @@ extension StreamingContext {
       let stream = inputStream(source, label: "topics") { [sluice] batch, plan in
         source.dataset(plan, of: batch.number, sluice)
       }
+      if settings.commitsOffsets { source.connection.transactions.add(source) }
       attachment(TopicSources.self) { TopicSources() }.byStream[ObjectIdentifier(stream)] = source
       return stream
     } catch {

@@ -6,9 +6,11 @@ import KafkaProtocol
 import Streaming
 import SystemInterfaces
 
-/// Writes to a topic: tasks encode record batches, the commit sends them and waits until all are acknowledged.
+/// Writes to a topic: tasks encode record batches, and they are sent in the transaction that decides the batch; or, where
+/// at-least-once was chosen, by the commit, which waits until all are acknowledged.
 ///
-/// Sendable: `partitionCount` is written on the driver's loop before the first task runs; the rest is constant.
+/// Sendable: `partitionCount` and `isTransactional` are written on the driver's loop before the first task runs; the rest is
+/// constant.
 final class TopicSink: Sink, @unchecked Sendable {
   /// Record batches are closed when they have this many bytes, uncompressed.
   static let batchBytesMax = 256 << 10
@@ -17,6 +19,7 @@ final class TopicSink: Sink, @unchecked Sendable {
   let topic: String
   let compression: CompressionCodec
   private(set) var partitionCount = 1
+  private var isTransactional = false
 
   init(_ connection: KafkaConnection, topic: String, compression: CompressionCodec) {
     self.connection = connection
@@ -26,14 +29,23 @@ final class TopicSink: Sink, @unchecked Sendable {
 
   var name: String { "topic \(topic)" }
 
+  var decider: (any Decider)? { connection.transactions }
+
   var guarantee: OutputGuarantee {
-    OutputGuarantee(
+    if isTransactional {
+      return OutputGuarantee(
+        .exactlyOnce,
+        reason: "output and offsets are one transaction; \(connection.durability())")
+    }
+    return OutputGuarantee(
       .atLeastOnce,
       reason: "offsets are committed after the output, so a batch cut short by a crash is repeated; "
         + connection.durability())
   }
 
   func open(_ opening: SinkOpening, then: @escaping @Sendable ((any Error)?) -> Void) {
+    isTransactional = opening.isDeciding
+    connection.transactions.add(topic: topic)
     let client = connection.client
     let driver = connection.driverLoop
     connection.createTopic(topic, partitions: 1, settings: [:]) { [self, topic] error in
@@ -60,7 +72,7 @@ final class TopicSink: Sink, @unchecked Sendable {
     var batches: [(partition: PartitionIndex, batch: EncodedBatch)]
   }
 
-  private struct Prepared: PreparedOutput {
+  struct Prepared: PreparedOutput {
     var batch: BatchIdentity
     var outbox: Outbox
   }
@@ -68,9 +80,13 @@ final class TopicSink: Sink, @unchecked Sendable {
   /// What is to be sent; a batch leaves when it is delivered, so that a commit that is tried again sends none twice.
   ///
   /// Sendable: touched on the client's loop alone, once made.
-  private final class Outbox: @unchecked Sendable {
+  final class Outbox: @unchecked Sendable {
+    let topic: String
     var batches: [(partition: PartitionIndex, batch: EncodedBatch)?]
-    init(_ batches: [(partition: PartitionIndex, batch: EncodedBatch)]) { self.batches = batches }
+    init(_ topic: String, _ batches: [(partition: PartitionIndex, batch: EncodedBatch)]) {
+      self.topic = topic
+      self.batches = batches
+    }
   }
 
   func prepare(
@@ -78,7 +94,7 @@ final class TopicSink: Sink, @unchecked Sendable {
     then: @escaping @Sendable (Result<any PreparedOutput, any Error>) -> Void
   ) {
     let batches = outputs.flatMap { ($0.payload as? Encoded)?.batches ?? [] }
-    then(.success(Prepared(batch: batch, outbox: Outbox(batches))))
+    then(.success(Prepared(batch: batch, outbox: Outbox(topic, batches))))
   }
 
   func commit(_ prepared: any PreparedOutput, then: @escaping @Sendable ((any Error)?) -> Void) {

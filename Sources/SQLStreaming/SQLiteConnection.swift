@@ -164,6 +164,8 @@ final class SQLiteConnection: @unchecked Sendable {
       return Bytes(copying: UnsafeRawBufferPointer(start: base, count: count))
     }
 
+    var columnCount: Int32 { sqlite3_column_count(handle) }
+
     func text(_ column: Int32) -> String { String(bytes(column)) }
   }
 }

@@ -27,7 +27,7 @@ enum CommandTable {
   static var commands: [(word: String, command: any Command.Type)] {
     [
       ("broker", BrokerCommand.self), ("produce", ProduceCommand.self), ("consume", ConsumeCommand.self),
-      ("submit", SubmitCommand.self), ("etl", EtlCommand.self),
+      ("submit", SubmitCommand.self), ("etl", EtlCommand.self), ("verify", VerifyCommand.self),
     ]
   }
 

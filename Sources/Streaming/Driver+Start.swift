@@ -60,11 +60,13 @@ extension Driver {
   /// Takes up where the last run left off, and has the sinks settle what it left prepared.
   private func settle(_ decided: Decision?, then: @escaping @Sendable () -> Void) {
     let decision: RecoveryDecision
+    // Committed offsets expire, and a group can be deleted: then the commit log wins. What keeps records forgets nothing.
+    let name = decider.flatMap { $0.keepsRecord ? $0.name : nil }
     do throws(StreamingError) {
       if let checkpoint {
-        decision = try checkpoint.settle(decided, of: decider?.name)
+        decision = try checkpoint.settle(decided, of: name)
       } else {
-        decision = try RecoveryDecision(commits: [], plans: [], decided: decided, decider: decider?.name)
+        decision = try RecoveryDecision(commits: [], plans: [], decided: decided, decider: name)
       }
       try restore(decision)
     } catch {

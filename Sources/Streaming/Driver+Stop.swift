@@ -101,10 +101,12 @@ extension Driver {
 }
 
 /// Counts answers; the last one says so.
-final class Countdown: Sendable {
+package final class Countdown: Sendable {
   private let remaining: Mutex<Int>
-  init(_ count: Int) { remaining = Mutex(count) }
-  func countDown() -> Bool {
+  /// - Parameter count: of the answers.
+  package init(_ count: Int) { remaining = Mutex(count) }
+  /// - Returns: whether this was the last.
+  package func countDown() -> Bool {
     remaining.withLock { remaining in
       remaining -= 1
       return remaining == 0

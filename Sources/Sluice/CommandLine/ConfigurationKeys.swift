@@ -51,6 +51,12 @@ public struct ConfigurationKey: Sendable {
       "sluice.streaming.checkpoint.sync", .text, "commits",
       "what survives a power loss: none, commits (decided batches), all (plans of batches under way too)"),
     .init(
+      "sluice.streaming.guarantee", .text, "exactly-once",
+      "what is promised where sinks can: exactly-once, or at-least-once without transactions"),
+    .init(
+      "sluice.kafka.transactionTimeout", .duration, "60s",
+      "after which the cluster aborts the transaction of a batch whose job has died"),
+    .init(
       "sluice.streaming.onBatchFailure", .text, "stop", "what a failed batch does: stop, retry, or skip (in a ledger)"),
     .init("sluice.streaming.onBatchFailure.backoff", .duration, "1s", "wait before a failed batch is retried; doubles"),
     .init(

@@ -70,7 +70,7 @@ package final class Checkpoint {
   /// Decides what the start does, once the decider has said what it decided last, and makes the commit log whole.
   /// - Parameters:
   ///   - decided: the decider's last decision; nil where it has none or there is no decider.
-  ///   - name: the decider's name; nil where there is none.
+  ///   - name: the decider's name; nil where there is none, or it may forget.
   package func settle(_ decided: Decision?, of name: String?) throws(StreamingError) -> RecoveryDecision {
     let decision = try RecoveryDecision(
       commits: found.commits, plans: found.plans, decided: decided, decider: name, directory: directory)

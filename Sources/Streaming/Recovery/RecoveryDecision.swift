@@ -24,7 +24,7 @@ package struct RecoveryDecision: Sendable, Equatable {
   ///   - commits: what the commit log holds, oldest first; its last entry counts.
   ///   - plans: what the plan log holds, oldest first: plans, and what was prepared for a decider.
   ///   - decided: the decider's last decision; nil where it has none or there is no decider.
-  ///   - decider: the decider's name; nil where there is none.
+  ///   - decider: the decider's name; nil where there is none, or it may forget.
   ///   - directory: of the checkpoint, for the error.
   /// - Throws: `StreamingError.checkpoint` where the decider knows less than the commit log says it decided, or its
   ///   decision cannot be read.
