@@ -51,6 +51,10 @@ package final class KeyedOperator<
   private let context: StreamingContext
   private let schema: StateSchema<Value>
   private let placedBy: @Sendable (Key) -> UInt64
+  /// See `StateCell.Apply`.
+  @usableFromInline package typealias Apply =
+    @Sendable (inout StateTable<Key, Value>, ContiguousArray<StateChange<Key, Value>>) -> Void
+  private let apply: Apply
   /// Whether what changes is written; else it is in memory only.
   private let encodes: Bool
   let wantedPartitions: Int?
@@ -76,10 +80,13 @@ package final class KeyedOperator<
   ///   - partitions: state partitions; nil takes those that are stored, or the context's parallelism.
   ///   - schema: how values are written.
   ///   - placedBy: the hash that decides a key's partition.
+  ///   - apply: puts changes into a table: `StateTable.apply`, compiled for the types where the caller is inlinable.
   @usableFromInline package init(
     _ context: StreamingContext, partitions: Int?, schema: StateSchema<Value>,
-    placedBy: @escaping @Sendable (Key) -> UInt64 = { stableHash($0) }
+    placedBy: @escaping @Sendable (Key) -> UInt64 = { stableHash($0) },
+    apply: @escaping Apply = { $0.apply($1) }
   ) {
+    self.apply = apply
     self.context = context
     self.schema = schema
     self.placedBy = placedBy
@@ -145,7 +152,7 @@ package final class KeyedOperator<
   }
 
   func open(partitions: Int) {
-    cells = (0..<partitions).map { _ in StateCell() }
+    cells = (0..<partitions).map { _ in StateCell(apply) }
     isNew = true
     keysCommitted = 0
     keysPrepared = 0
