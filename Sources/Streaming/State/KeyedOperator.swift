@@ -33,6 +33,8 @@ protocol StatefulOperator: AnyObject {
   func abort(_ batch: BatchNumber)
   /// Keys after the batch that was prepared last.
   var keyCount: Int { get }
+  /// Bytes that the tables take, without what keys and values refer to.
+  var tableBytes: Int { get }
   var isNew: Bool { get }
   var partitionCount: Int { get }
   func slice(_ partition: Int, from: Int, bytes: Int) -> (blocks: [Bytes], next: Int?)
@@ -237,6 +239,7 @@ package final class KeyedOperator<
   }
 
   var keyCount: Int { keysPrepared }
+  var tableBytes: Int { cells.reduce(0) { $0 + $1.allocatedBytes } }
 
   func slice(_ partition: Int, from: Int, bytes: Int) -> (blocks: [Bytes], next: Int?) {
     cells[partition].slice(from: from, bytes: bytes)
