@@ -4,4 +4,5 @@
 @_exported import FileStreaming
 @_exported import Groundwork
 @_exported import KafkaStreaming
+@_exported import SQLStreaming
 @_exported import Streaming

@@ -130,6 +130,8 @@ public protocol StreamSource: AnyObject, Sendable {
   var hasData: Bool { get }
   /// The batch's output is committed: store how far it came. `then` is called when that is done.
   func commit(_ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable ((any Error)?) -> Void)
+  /// Whether a decider commits this source's offsets with its decisions, so that `commit` need not be called.
+  func commitsOffsets(with decider: any Decider) -> Bool
   /// Data of this batch and before is not needed any more: neither for retries nor for windows.
   func forget(through batch: BatchNumber)
   /// From now on, plan up to the ends that the source has at this moment, and no further.
@@ -151,6 +153,8 @@ extension StreamSource {
   public var recallsPastBatches: Bool { false }
   /// It does not.
   public var losesDataOnStop: Bool { false }
+  /// No decider knows of it.
+  public func commitsOffsets(with decider: any Decider) -> Bool { false }
   /// Does nothing: the source keeps its place elsewhere, or has none.
   public func restore(_ last: SourcePlan) {}
   /// Cannot tell.

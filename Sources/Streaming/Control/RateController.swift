@@ -19,6 +19,8 @@ package final class RateController: BatchParticipant, @unchecked Sendable {
   package static let windowMin = Duration.milliseconds(100)
 
   package let key: String
+  /// A restart without its note probes anew.
+  package var isNoteEssential: Bool { false }
   private let source: any StreamSource
   private let interval: Duration
   private var estimator: PIDRateEstimator
