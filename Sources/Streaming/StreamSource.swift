@@ -101,6 +101,9 @@ public protocol StreamSource: AnyObject, Sendable {
   var name: String { get }
   /// Whether a batch's data can be read again after a failure; a source that cannot be replayed weakens every guarantee.
   var isReplayable: Bool { get }
+  /// Whether datasets of batches that an earlier run has decided can be made again from their recorded plans: what windows
+  /// in memory need after a restart.
+  var recallsPastBatches: Bool { get }
   /// Where it is not replayable: why, and what the one who runs the job can do about it.
   var unreplayableReason: String { get }
   /// Whether what it holds is lost when the job stops, so that a graceful stop works through it first.
@@ -149,6 +152,8 @@ public protocol StreamSource: AnyObject, Sendable {
 extension StreamSource {
   /// That it cannot be read again, without advice.
   public var unreplayableReason: String { "the source \(name) cannot be read again" }
+  /// They cannot.
+  public var recallsPastBatches: Bool { false }
   /// It does not.
   public var losesDataOnStop: Bool { false }
   /// No decider knows of it.

@@ -64,7 +64,9 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
       return StateDeclaration(
         name: operation.name, aliases: operation.aliases, lineage: operation.isDerivedName ? operation.lineage : nil,
         keyType: operation.keyType, stateType: operation.stateType, version: operation.version,
-        wantedPartitions: operation.wantedPartitions, canRead: { reader.operation.canRead(stateType: $0, version: $1) })
+        wantedPartitions: operation.wantedPartitions, shape: operation.shape,
+        leader: operation.leader.flatMap { leader in operators.firstIndex { $0 === leader } },
+        canRead: { reader.operation.canRead(stateType: $0, version: $1) })
     }
   }
 
