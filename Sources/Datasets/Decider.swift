@@ -5,7 +5,7 @@ public struct Decision: Sendable, Equatable {
   /// The decided batch.
   public var batch: BatchNumber
   /// The engine's record of the batch (offset ranges, state version, notes): text for the decider to keep as it is.
-  /// Empty where a decider's medium has no room for it: the plan log has it then.
+  /// Empty in what `takeOver` gives where the decider does not keep it: the plan log has it then.
   public var record: Bytes
 
   /// - Parameters:
@@ -29,17 +29,28 @@ public protocol Decider: AnyObject, Sendable {
   var name: String { get }
   /// Of several possible deciders the greatest decides.
   var rank: DeciderRank { get }
+  /// Whether `Decision.record` is kept with the decision and given back by `takeOver`; false where the medium has no room.
+  var keepsRecord: Bool { get }
   /// Keeps every predecessor out for good (a fencing epoch, a lock), settles what the last one left open, and says what was
   /// decided last; nil where nothing ever was. Called once, after its sinks were opened and before any batch.
   func takeOver(then: @escaping @Sendable (Result<Decision?, any Error>) -> Void)
   /// Commits what its sinks have prepared for the batch, together with the decision, in one atomic and durable step.
   ///
-  /// Called again with the same arguments after an error that may be retried; it must then find out whether the first call
-  /// took effect. An error that may not be retried means that the outcome is for the next start to find out.
+  /// Called once for a batch; what may be tried again is tried again in here.
   /// - Parameters:
   ///   - prepared: in the order in which the sinks' outputs were defined; at least one of them holds records.
   func decide(
-    _ decision: Decision, _ prepared: [any PreparedOutput], then: @escaping @Sendable ((any Error)?) -> Void)
+    _ decision: Decision, _ prepared: [any PreparedOutput], then: @escaping @Sendable (DecisionOutcome) -> Void)
+}
+
+/// What became of a decision.
+public enum DecisionOutcome: Sendable {
+  /// The batch happened: its output is visible and the decision is durable.
+  case decided
+  /// The batch did not happen, for certain; it may run again.
+  case aborted(any Error)
+  /// Nobody knows: the job stops, and its next start finds out.
+  case unknown(any Error)
 }
 
 /// Which of several deciders decides: the one that is hardest to roll forward.

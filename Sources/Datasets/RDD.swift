@@ -250,6 +250,7 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
       if operation.drains, ownsChunks, persistence.isPlain {
         return try produceOwned(partition, task) { input in
           try task.checkCancellation()
+          if output.count > 0 { output.clear() }  // as below
           try task.naming(label) { try operation.draining(&input, &output, task) }
           if output.count > 0 {
             try emit(&output)
@@ -262,6 +263,8 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
       var step = Chunk<Output>.usualCapacity
       try compute(partition, task) { view in
         try task.checkCancellation()
+        // Not empty where a chunk has failed and its source looks for the element that did.
+        if output.count > 0 { output.clear() }
         var start = 0
         while start < view.count {
           let end = Swift.min(view.count, start &+ step)

@@ -29,6 +29,9 @@ public protocol Sink: AnyObject, Sendable {
   /// Who can decide a batch together with this sink's output; nil where its output cannot be part of a decision. Sinks
   /// may share one: all topics of a cluster are one transaction.
   var decider: (any Decider)? { get }
+  /// Whether what `prepare` has made is durable and found again by `recover` after the process has died. Such a sink commits
+  /// after the decision, and any other before it: rather twice than never.
+  var keepsPrepared: Bool { get }
   /// Gets ready, once, before the first batch; `then` hears why it cannot.
   func open(_ opening: SinkOpening, then: @escaping @Sendable ((any Error)?) -> Void)
   /// Settles what an earlier run left prepared, once, after `open` and before the first batch: what is prepared for
@@ -42,7 +45,8 @@ public protocol Sink: AnyObject, Sendable {
     _ batch: BatchIdentity, _ outputs: [TaskOutput],
     then: @escaping @Sendable (Result<any PreparedOutput, any Error>) -> Void)
   /// Makes it visible. Called again for the same prepared output after a failure that may be retried. Not called for the
-  /// sinks of the job's decider where that decided the batch: its `decide` has made their output visible.
+  /// sinks of the job's decider where that decided the batch: its `decide` has made their output visible. Where none of
+  /// them had a record in the batch, the commit log decides it, and this is called afterwards with nothing to show.
   func commit(_ prepared: any PreparedOutput, then: @escaping @Sendable ((any Error)?) -> Void)
   /// Drops what was prepared.
   func abort(_ prepared: any PreparedOutput)
@@ -55,6 +59,8 @@ extension Sink {
   public func open(_ opening: SinkOpening, then: @escaping @Sendable ((any Error)?) -> Void) { then(nil) }
   /// A sink that decides nothing.
   public var decider: (any Decider)? { nil }
+  /// A sink whose prepared output dies with the process.
+  public var keepsPrepared: Bool { false }
   /// A sink that keeps nothing prepared from one run to the next: succeeds inside the call.
   public func recover(through decided: BatchNumber?, then: @escaping @Sendable ((any Error)?) -> Void) { then(nil) }
 }

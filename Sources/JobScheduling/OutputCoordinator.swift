@@ -3,7 +3,7 @@ import Groundwork
 import SystemInterfaces
 
 /// Brings the output operations of batches to their sinks: computes them one at a time in the order of their definition,
-/// has every sink prepare, then commits, deciders first. Of each partition the first successful attempt is handed over;
+/// has every sink prepare, then commits in the order that `CommitPlace` says. Of each partition the first successful attempt is handed over;
 /// what others left is discarded.
 ///
 /// Sendable: constant, and works on the scheduler's loop only.
@@ -53,6 +53,7 @@ public final class BatchOutput: @unchecked Sendable {
   private var whenComputed: [@Sendable (Result<[OutputReport], OutputFailure>) -> Void] = []
   private var whenPrepared: [@Sendable (OutputFailure?) -> Void] = []
   private var whenCommitted: [@Sendable (CommitOutcome) -> Void] = []
+  private var decide: Decide?
   private var job: JobID?
   /// Events that came while actions were being performed: a sink may answer inside the call.
   private var events: [(inout OutputMachine) -> [OutputMachine.Action]] = []
@@ -68,8 +69,8 @@ public final class BatchOutput: @unchecked Sendable {
       operations.map { operation in
         switch operation.kind {
         case .sink(let sink, _, _):
-          OutputMachine.Facts(name: operation.name, sink: sink.name, isDecider: operation.isDecider)
-        case .action: OutputMachine.Facts(name: operation.name, sink: nil, isDecider: false)
+          OutputMachine.Facts(name: operation.name, sink: sink.name, place: operation.place)
+        case .action: OutputMachine.Facts(name: operation.name, sink: nil, place: operation.place)
         }
       }, commitAttemptsMax: coordinator.commitAttemptsMax, backoff: coordinator.backoff,
       backoffMax: coordinator.backoffMax)
@@ -90,9 +91,18 @@ public final class BatchOutput: @unchecked Sendable {
     handle { $0.prepareRequested() }
   }
 
-  /// Commits, one sink after the other, deciders first.
-  public func commit(then: @escaping @Sendable (CommitOutcome) -> Void) {
+  /// How a batch is decided, given what the decider's sinks have prepared; nothing where they have no record, and the
+  /// decision is made without the decider. The answer comes once, on the loop.
+  public typealias Decide =
+    @Sendable (
+      _ prepared: [any PreparedOutput], _ then: @escaping @Sendable (DecisionOutcome) -> Void
+    ) -> Void
+
+  /// Commits, one sink after the other, with the decision in its place.
+  /// - Parameter decide: called once, when the sinks before the decision have committed.
+  public func commit(decide: @escaping Decide, then: @escaping @Sendable (CommitOutcome) -> Void) {
     whenCommitted.append(then)
+    if self.decide == nil { self.decide = decide }
     handle { $0.commitRequested() }
   }
 
@@ -107,14 +117,17 @@ public final class BatchOutput: @unchecked Sendable {
   }
 
   /// `compute`, `prepare` and `commit` in one.
-  public func run(then: @escaping @Sendable (_ reports: [OutputReport], Result<CommitOutcome, OutputFailure>) -> Void) {
+  public func run(
+    decide: @escaping Decide = { _, then in then(.decided) },
+    then: @escaping @Sendable (_ reports: [OutputReport], Result<CommitOutcome, OutputFailure>) -> Void
+  ) {
     compute { [self] computed in
       switch computed {
       case .failure(let failure): then([], .failure(failure))
       case .success(let reports):
         prepare { [self] failure in
           if let failure { return then(reports, .failure(failure)) }
-          commit { then(reports, .success($0)) }
+          commit(decide: decide) { then(reports, .success($0)) }
         }
       }
     }
@@ -140,6 +153,7 @@ public final class BatchOutput: @unchecked Sendable {
       sink(index)?.commit(prepared) { [self] error in handle { $0.committed(index, error) } }
     case .retryCommit(let index, let delay):
       coordinator.scheduler.loop.after(delay) { [self] in handle { $0.retryDue(index) } }
+    case .decide(let prepared): decide?(prepared) { [self] outcome in handle { $0.decided(outcome) } }
     case .abort(let index, let prepared): sink(index)?.abort(prepared)
     case .discard(let index, let outputs):
       if let sink = sink(index) { for output in outputs { sink.discard(output) } }
@@ -147,6 +161,7 @@ public final class BatchOutput: @unchecked Sendable {
       take(&whenComputed, failure)?(failure.map { .failure($0) } ?? .success(reports))
     case .reportPrepared(let failure): take(&whenPrepared, failure)?(failure)
     case .reportCommitted(let outcome):
+      if machine.isEnded { decide = nil }
       if case .undecided(let failure) = outcome {
         take(&whenCommitted, failure)?(outcome)
       } else {

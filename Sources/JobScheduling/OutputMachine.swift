@@ -4,9 +4,11 @@ import Groundwork
 /// Decides how the output of one batch is computed, prepared and committed; does nothing itself.
 ///
 /// Each operation goes waiting → computing → computed → preparing → prepared → committing → committed. It leaves that way
-/// for `dropped` (by way of
-/// `abandoned` where its sink is at work) where the batch fails before anything was committed, and for `uncommitted` where its commit failed for
-/// good. An answer that no state waits for changes nothing.
+/// for `dropped` (by way of `abandoned` where its sink is at work) where the batch fails before it is decided, and for
+/// `uncommitted` where its commit failed for good. An answer that no state waits for changes nothing.
+///
+/// Commits come in this order: sinks that keep nothing from one run to the next, since after the decision a crash would
+/// lose their output; then the decision; then all others.
 struct OutputMachine {
   /// Where one operation stands.
   enum State {
@@ -18,8 +20,10 @@ struct OutputMachine {
     case computed([TaskOutput])
     /// Its sink prepares; next prepared, or dropped.
     case preparing([TaskOutput])
-    /// Held by its sink, invisible; next committing, or dropped.
+    /// Held by its sink, invisible; next committing or deciding, or dropped.
     case prepared(any PreparedOutput)
+    /// Its decider decides; next committed, uncommitted or dropped.
+    case deciding(any PreparedOutput)
     /// Its sink commits, for the nth time, or waits to do so again; next committed or uncommitted.
     case committing(any PreparedOutput, attempt: Int)
     /// Visible. The end.
@@ -37,6 +41,8 @@ struct OutputMachine {
     case prepare(Int, [TaskOutput])
     case commit(Int, any PreparedOutput)
     case retryCommit(Int, after: Duration)
+    /// Decide the batch, with what the decider's sinks have prepared; where that is nothing, without the decider.
+    case decide([any PreparedOutput])
     case abort(Int, any PreparedOutput)
     case discard(Int, [TaskOutput])
     case reportComputed(OutputFailure?)
@@ -49,10 +55,11 @@ struct OutputMachine {
     var name: String
     /// nil: an action, which has nothing to commit.
     var sink: String?
-    var isDecider: Bool
+    var place: CommitPlace
   }
 
   private enum Phase { case new, computing, computed, preparing, prepared, committing, ended }
+  private enum Step { case commit(Int), decide }
 
   let batch: BatchIdentity
   private let facts: [Facts]
@@ -62,10 +69,13 @@ struct OutputMachine {
   private(set) var states: [State]
   private var phase = Phase.new
   private var failure: OutputFailure?
-  /// Operations with a sink in the order of their commits: deciders first, otherwise as defined.
-  private let commitOrder: [Int]
-  /// The place in `commitOrder` that is being committed.
+  /// Operations with a sink, and the decision, in the order of their commits; otherwise as defined.
+  private let steps: [Step]
+  /// The place in `steps` where the commit stands.
   private var position = 0
+  private var isDecided = false
+  /// Records that the operations handed over.
+  private var records: [Int]
   private var late: [OutputFailure] = []
 
   init(
@@ -77,8 +87,11 @@ struct OutputMachine {
     self.backoff = backoff
     self.backoffMax = backoffMax
     states = Array(repeating: .waiting, count: facts.count)
+    records = Array(repeating: 0, count: facts.count)
     let sinks = facts.indices.filter { facts[$0].sink != nil }
-    commitOrder = sinks.filter { facts[$0].isDecider } + sinks.filter { !facts[$0].isDecider }
+    steps =
+      sinks.filter { facts[$0].place == .beforeDecision }.map { .commit($0) } + [.decide]
+      + sinks.filter { facts[$0].place != .beforeDecision }.map { .commit($0) }
   }
 
   /// Whether everything that was taken is committed, dropped, or given up.
@@ -99,6 +112,7 @@ struct OutputMachine {
     switch result {
     case .success(let outputs):
       states[index] = .computed(outputs)
+      records[index] = outputs.reduce(0) { $0 + $1.records }
       return computeNext(index + 1)
     case .failure(let error):
       states[index] = .dropped
@@ -170,14 +184,57 @@ struct OutputMachine {
   }
 
   private mutating func commitNext() -> [Action] {
-    guard position < commitOrder.count else {
-      phase = .ended
-      return [.reportCommitted(late.isEmpty ? .committed : .decided(late: late))]
+    while position < steps.count {
+      switch steps[position] {
+      case .commit(let index):
+        if case .prepared(let prepared) = states[index] {
+          states[index] = .committing(prepared, attempt: 1)
+          return [.commit(index, prepared)]
+        }
+        // The decider has committed it.
+        position += 1
+      case .decide: return [.decide(decidersShare())]
+      }
     }
-    let index = commitOrder[position]
-    guard case .prepared(let prepared) = states[index] else { return [] }
-    states[index] = .committing(prepared, attempt: 1)
-    return [.commit(index, prepared)]
+    phase = .ended
+    return [.reportCommitted(late.isEmpty ? .committed : .decided(late: late))]
+  }
+
+  /// What the decider's sinks have prepared, nothing where none of them has a record.
+  private mutating func decidersShare() -> [any PreparedOutput] {
+    let sinks = facts.indices.filter { facts[$0].place == .withDecision }
+    guard sinks.contains(where: { records[$0] > 0 }) else { return [] }
+    return sinks.compactMap { index in
+      guard case .prepared(let prepared) = states[index] else { return nil }
+      states[index] = .deciding(prepared)
+      return prepared
+    }
+  }
+
+  mutating func decided(_ outcome: DecisionOutcome) -> [Action] {
+    guard phase == .committing, !isDecided, position < steps.count, case .decide = steps[position] else { return [] }
+    let share = states.indices.filter { if case .deciding = states[$0] { true } else { false } }
+    switch outcome {
+    case .decided:
+      isDecided = true
+      for index in share { states[index] = .committed }
+      position += 1
+      return commitNext()
+    case .aborted(let error):
+      // What the decider was given it has dropped itself.
+      for index in share { states[index] = .dropped }
+      return drop() + [.reportCommitted(.undecided(fail(.decide, share.first, error)))]
+    case .unknown(let error):
+      // Nothing is dropped: the batch may have happened, and then the next start completes it.
+      for index in states.indices {
+        switch states[index] {
+        case .deciding, .prepared: states[index] = .uncommitted
+        default: break
+        }
+      }
+      phase = .ended
+      return [.reportCommitted(.unknown(fail(.decide, share.first, error)))]
+    }
   }
 
   mutating func committed(_ index: Int, _ error: (any Error)?) -> [Action] {
@@ -195,8 +252,8 @@ struct OutputMachine {
     }
     states[index] = .uncommitted
     let failure = fail(.commit(attempts: attempt), index, error)
-    if position == 0 {
-      // Nothing was decided here; the sink that failed may have committed all the same, so it is not aborted.
+    if !isDecided {
+      // The sink that failed may have committed all the same, so it is not aborted.
       return drop() + [.reportCommitted(.undecided(failure))]
     }
     late.append(failure)
@@ -227,7 +284,7 @@ struct OutputMachine {
       case .prepared(let prepared):
         actions.append(.abort(index, prepared))
         states[index] = .dropped
-      case .committing, .committed, .uncommitted, .abandoned, .dropped: break
+      case .committing, .deciding, .committed, .uncommitted, .abandoned, .dropped: break
       }
     }
     return actions

@@ -16,15 +16,26 @@ public struct OutputOperation: Sendable {
   public var name: String
   /// How it is computed.
   public var kind: Kind
-  /// Whether this sink's commit decides the batch: it is committed first.
-  public var isDecider: Bool
+  /// When its sink commits.
+  public var place: CommitPlace
 
   /// Puts an operation together; the coordinator alone runs it.
-  public init(name: String, kind: Kind, isDecider: Bool = false) {
+  public init(name: String, kind: Kind, place: CommitPlace = .beforeDecision) {
     self.name = name
     self.kind = kind
-    self.isDecider = isDecider
+    self.place = place
   }
+}
+
+/// Where in the commit of a batch a sink has its place.
+public enum CommitPlace: Sendable {
+  /// Before the decision: the sink keeps nothing from one run to the next, and a crash after the decision would lose its
+  /// output. What a batch has committed this way is repeated where the batch is not decided after all.
+  case beforeDecision
+  /// In one step with it: the job's decider decides with the sink's output.
+  case withDecision
+  /// After it: the sink finds again what it has prepared.
+  case afterDecision
 }
 
 /// What an output operation did, once its tasks have run.
@@ -46,9 +57,11 @@ public struct OutputReport: Sendable {
 public enum CommitOutcome: Sendable {
   /// Everything is visible.
   case committed
-  /// The first commit failed for good. Whether it happened is for recovery to find out; the other sinks were aborted.
+  /// The batch did not happen and may run again; what had not yet committed was aborted.
   case undecided(OutputFailure)
-  /// The first commit succeeded, so the batch is decided; these could not roll forward and do so at the restart.
+  /// Whether the batch happened is for the next start to find out: nothing was aborted.
+  case unknown(OutputFailure)
+  /// The batch is decided; these could not roll forward and do so at the restart.
   case decided(late: [OutputFailure])
 }
 
@@ -62,6 +75,8 @@ public struct OutputFailure: DiagnosableError {
     case prepare
     /// A sink did not commit, tried `attempts` times.
     case commit(attempts: Int)
+    /// The decider, or the commit log in its stead, could not decide.
+    case decide
     /// A call came before the step it needs was done, or twice.
     case order(String)
   }
@@ -100,6 +115,9 @@ public struct OutputFailure: DiagnosableError {
     case .commit(let attempts):
       return "batch \(batch.number): \(sink) did not commit '\(operation)' in \(attempts) attempts\(why); "
         + "start again: the batch is then completed or run anew"
+    case .decide:
+      let what = sink.isEmpty ? "it" : "the output for \(sink)"
+      return "batch \(batch.number): \(what) could not be committed\(why)"
     case .order(let call): return "batch \(batch.number): \(call) was called out of order"
     }
   }

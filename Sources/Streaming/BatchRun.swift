@@ -4,10 +4,39 @@ import JobScheduling
 import SystemInterfaces
 
 /// One batch on its way: its output operations run one after the other, in the order of definition; then what the
-/// participants (state, …) still need is computed, sinks and participants prepare, and the sinks commit, all or none.
+/// participants (state, …) still need is computed, sinks and participants prepare, and the batch is decided and committed.
 ///
 /// Sendable: confined to the environment's loop.
 final class BatchRun: @unchecked Sendable {
+  /// What the batch needs to be decided.
+  struct CommitPlan: Sendable {
+    /// Whose decision decides; nil: the commit log's.
+    var decider: (any Decider)?
+    /// Makes the decision, with what the decider's sinks have prepared, where there is something.
+    var decide:
+      @Sendable (
+        _ run: BatchRun, _ prepared: [any PreparedOutput], _ then: @escaping @Sendable (DecisionOutcome) -> Void
+      ) -> Void
+
+    /// When a sink commits.
+    func place(of sink: any Sink) -> CommitPlace {
+      if let decider, sink.decider === decider { return .withDecision }
+      return sink.keepsPrepared ? .afterDecision : .beforeDecision
+    }
+  }
+
+  /// How a batch ended.
+  enum End: Sendable {
+    /// Its output and its state are there.
+    case committed(BatchInfo)
+    /// It is decided, but a sink could not follow: the next start completes it.
+    case incomplete(BatchInfo, StreamingError)
+    /// It did not happen, and may run again.
+    case failed(StreamingError)
+    /// Whether it happened is for the next start to find out.
+    case unknown(StreamingError)
+  }
+
   let frame: BatchFrame
   /// What the batch's tasks did.
   private(set) var metrics = JobMetrics()
@@ -15,7 +44,8 @@ final class BatchRun: @unchecked Sendable {
   private let context: StreamingContext
   private let environment: StreamingEnvironment
   private let listeners: [any StreamingListener]
-  private let ended: @Sendable (Result<BatchInfo, any Error>) -> Void
+  private let plan: CommitPlan
+  private let ended: @Sendable (End) -> Void
   private var output: BatchOutput?
   /// The job of a participant that runs.
   private var completion: JobID?
@@ -23,13 +53,14 @@ final class BatchRun: @unchecked Sendable {
 
   init(
     _ frame: BatchFrame, _ info: BatchInfo, _ context: StreamingContext, _ listeners: [any StreamingListener],
-    ended: @escaping @Sendable (Result<BatchInfo, any Error>) -> Void
+    plan: CommitPlan, ended: @escaping @Sendable (End) -> Void
   ) {
     self.frame = frame
     self.info = info
     self.context = context
     environment = context.environment
     self.listeners = listeners
+    self.plan = plan
     self.ended = ended
   }
 
@@ -43,7 +74,8 @@ final class BatchRun: @unchecked Sendable {
       case .action(let action): OutputOperation(name: output.name, kind: .action { _ in try action(frame) })
       case .sink(let sink, let makeJob):
         makeJob(frame).map { job in
-          OutputOperation(name: output.name, kind: .sink(sink, dataset: job.dataset, work: job.task))
+          OutputOperation(
+            name: output.name, kind: .sink(sink, dataset: job.dataset, work: job.task), place: plan.place(of: sink))
         }
       }
     }
@@ -101,13 +133,16 @@ final class BatchRun: @unchecked Sendable {
   }
 
   private func commit() {
-    output?.commit { [self] outcome in
+    output?.commit { [self] prepared, then in
+      plan.decide(self, prepared, then)
+    } then: { [self] outcome in
+      info.processingEndTime = environment.world.clock.now
       switch outcome {
+      case .committed: finish(.committed(info))
+      case .decided(let late):
+        finish(late.first.map { .incomplete(info, failure("\($0)")) } ?? .committed(info))
       case .undecided(let failure): fail("\(failure)")
-      case .decided(let late) where !late.isEmpty: fail("\(late[0])")
-      case .committed, .decided:
-        info.processingEndTime = environment.world.clock.now
-        finish(.success(info))
+      case .unknown(let failure): fail("\(failure)", isKnown: false)
       }
     }
   }
@@ -119,7 +154,7 @@ final class BatchRun: @unchecked Sendable {
     guard output.isEnded else { return }
     isCancelled = true
     if let completion { environment.scheduler.cancel(completion, reason: "the batch was stopped") }
-    finish(.failure(failure("the job was stopped")))
+    finish(.failed(failure("the job was stopped")))
   }
 
   private func operationStarted(_ index: Int, _ name: String) {
@@ -136,22 +171,22 @@ final class BatchRun: @unchecked Sendable {
     for listener in listeners { listener.onOutputOperationCompleted(info.outputOperations[index], of: frame.number) }
   }
 
-  private func fail(_ reason: String) {
+  private func fail(_ reason: String, isKnown: Bool = true) {
     guard let output else { return }
     if !output.isEnded { output.abort() }
     info.failureReason = reason
     info.processingEndTime = environment.world.clock.now
     for listener in listeners { listener.onBatchCompleted(info) }
-    finish(.failure(failure(reason)))
+    finish(isKnown ? .failed(failure(reason)) : .unknown(failure(reason)))
   }
 
   private func failure(_ reason: String) -> StreamingError { .batchFailed(batch: frame.number, reason: reason) }
 
-  private func finish(_ result: Result<BatchInfo, any Error>) {
+  private func finish(_ end: End) {
     // The output's callbacks hold this object: without this the two would keep each other.
     output?.operationStarted = nil
     output?.operationCompleted = nil
     output = nil
-    ended(result)
+    ended(end)
   }
 }

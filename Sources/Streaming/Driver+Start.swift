@@ -16,18 +16,69 @@ extension Driver {
         let checkpoint = try Checkpoint(
           directory: directory, files: environment.world.files, jobName: environment.jobName, sync: try syncSetting())
         self.checkpoint = checkpoint
-        try restore(checkpoint)
-      } else {
-        for participant in context.participants { try participant.restore(nil) }
       }
+      decider = try chooseDecider()
     } catch {
       return finish(error)
     }
     prepare(step: 0) { [self] in
       openSinks { [self] in
-        reportGuarantees()
-        startSources()
+        takeOver { [self] decided in
+          settle(decided) { [self] in
+            reportGuarantees()
+            startSources()
+          }
+        }
       }
+    }
+  }
+
+  /// What decides the job's batches: the greatest of what its sinks can decide with; nil: the commit log.
+  private func chooseDecider() throws(StreamingError) -> (any Decider)? {
+    let key = "sluice.streaming.guarantee"
+    switch context.setting(key) ?? "exactly-once" {
+    case "exactly-once": break
+    case "at-least-once": return nil
+    case let other: throw .invalidDefinition("\(key): `\(other)` is not known; choose exactly-once or at-least-once")
+    }
+    // The first of several with the same rank.
+    return context.sinks.compactMap(\.decider).reversed().max { $0.rank < $1.rank }
+  }
+
+  /// Keeps predecessors out, and asks what was decided last.
+  private func takeOver(then: @escaping @Sendable (Decision?) -> Void) {
+    guard phase == .starting else { return }
+    guard let decider else { return then(nil) }
+    decider.takeOver { [self] result in
+      switch result {
+      case .failure(let error): fail(error)
+      case .success(let decided): then(decided)
+      }
+    }
+  }
+
+  /// Takes up where the last run left off, and has the sinks settle what it left prepared.
+  private func settle(_ decided: Decision?, then: @escaping @Sendable () -> Void) {
+    let decision: RecoveryDecision
+    do throws(StreamingError) {
+      if let checkpoint {
+        decision = try checkpoint.settle(decided, of: decider?.name)
+      } else {
+        decision = try RecoveryDecision(commits: [], plans: [], decided: decided, decider: decider?.name)
+      }
+      try restore(decision)
+    } catch {
+      return fail(error)
+    }
+    let last = decision.last.map { max($0.batch.number, decided?.batch ?? 0) } ?? decided?.batch
+    recover(context.sinks, through: last, then: then)
+  }
+
+  private func recover(_ sinks: [any Sink], through last: BatchNumber?, then: @escaping @Sendable () -> Void) {
+    guard let sink = sinks.first else { return then() }
+    sink.recover(through: last) { [self] error in
+      if let error { return fail(error) }
+      recover(Array(sinks.dropFirst()), through: last, then: then)
     }
   }
 
@@ -55,17 +106,21 @@ extension Driver {
     return sync
   }
 
-  /// Takes up where the last run left off.
-  private func restore(_ checkpoint: Checkpoint) throws(StreamingError) {
-    let decision = checkpoint.decision
-    if checkpoint.cutBytes > 0 {
+  private func restore(_ decision: RecoveryDecision) throws(StreamingError) {
+    if let checkpoint, checkpoint.cutBytes > 0 {
       environment.log("the logs of the checkpoint had a torn end: \(checkpoint.cutBytes) bytes were cut off")
     }
     lastNumber = decision.numberFloor
     lastTime = decision.timeFloor
     replays = decision.replay
     if let last = decision.last {
-      environment.log("going on after batch \(last.batch.number) in \(checkpoint.directory)")
+      environment.log(
+        "going on after batch \(last.batch.number)" + (checkpoint.map { " in \($0.directory)" } ?? ""))
+    }
+    if decision.isRecordLost {
+      environment.log(
+        "batch \(decision.numberFloor) is decided, but its record is lost (a power loss, or no checkpoint): going on from "
+          + "the offsets committed with it")
     }
     if !replays.isEmpty {
       environment.log("\(replays.count) planned and not decided: run again over the same input")
@@ -80,7 +135,7 @@ extension Driver {
         decision.last.map { RestorePoint(batch: $0.batch, note: $0.note(participant.key)) })
     }
     let names = context.sourceNames
-    for (source, name) in zip(context.sources, names) {
+    for (source, name) in zip(context.sources, names) where !decision.isRecordLost {
       if let record = decision.last?.sources.first(where: { $0.name == name }) { source.restore(record.plan) }
     }
     for record in decision.last?.sources ?? [] where !names.contains(record.name) {
@@ -88,7 +143,7 @@ extension Driver {
         "the checkpoint knows the source \(record.name), which this job does not read: its place is forgotten with this "
           + "start")
     }
-    try checkpoint.write(
+    try checkpoint?.write(
       JobDescription(
         job: environment.jobName, interval: context.batchInterval, sources: names,
         operators: context.operators.map {
@@ -106,13 +161,12 @@ extension Driver {
   }
 
   private func openSinks(then: @escaping @Sendable () -> Void) {
-    let sinks = context.outputs.compactMap { output in
-      if case .sink(let sink, _) = output.kind { sink } else { nil as (any Sink)? }
-    }
+    let sinks = context.sinks
     if sinks.isEmpty { return then() }
     let pending = Countdown(sinks.count)
     for sink in sinks {
-      sink.open(SinkOpening(job: environment.jobName, isDeciding: false)) { [self] error in
+      let isDeciding = decider.map { sink.decider === $0 } ?? false
+      sink.open(SinkOpening(job: environment.jobName, isDeciding: isDeciding)) { [self] error in
         if let error { return fail(error) }
         if pending.countDown() { then() }
       }
@@ -145,10 +199,20 @@ extension Driver {
       source.start(sourceEnvironment) { [self] result in
         switch result {
         case .failure(let error): fail(error)
-        case .success: if pending.countDown() { replayNext() }
+        case .success: if pending.countDown() { recallPast() }
         }
       }
     }
+  }
+
+  /// Gives windows in memory what they need of the runs before.
+  private func recallPast() {
+    do throws(StreamingError) {
+      if let checkpoint { context.recall(try checkpoint.past(context.pastNeeded)) }
+    } catch {
+      return fail(error)
+    }
+    replayNext()
   }
 
   // MARK: Batches that run again

@@ -4,7 +4,7 @@ import JobScheduling
 import Synchronization
 import SystemInterfaces
 
-/// Runs the batches of one job: tick, plan, compute, prepare, commit, record; one batch at a time, in order.
+/// Runs the batches of one job: tick, plan, compute, prepare, decide, commit, record; one batch at a time, in order.
 ///
 /// What a batch is planned from goes into the plan log before it runs, and what was decided into the commit log after it:
 /// so a restart runs an undecided batch again over the same input, and goes on behind the last decided one.
@@ -38,6 +38,10 @@ final class Driver: @unchecked Sendable {
   var batch: BatchRun?
   /// The plan of the batch that runs.
   var planned: BatchRecord?
+  /// What decides batches, where a sink can; else the commit log does.
+  var decider: (any Decider)?
+  /// The decision about the batch that runs, once it has been asked for.
+  private var decision: (record: BatchRecord, isRecorded: Bool)?
   /// Planned by an earlier run and not decided: to be run before anything else.
   var replays: [BatchRecord] = []
   /// By their sources' names.
@@ -150,29 +154,33 @@ final class Driver: @unchecked Sendable {
   // MARK: Run
 
   func run(_ frame: BatchFrame, _ info: BatchInfo) {
-    let run = BatchRun(frame, info, context, listeners) { [self] result in batchEnded(result, info) }
+    let plan = BatchRun.CommitPlan(decider: decider) { [self] run, prepared, then in decide(run, prepared, then) }
+    let run = BatchRun(frame, info, context, listeners, plan: plan) { [self] end in batchEnded(end, info) }
     batch = run
     run.start(coordinator)
   }
 
-  private func batchEnded(_ result: Result<BatchInfo, any Error>, _ started: BatchInfo) {
+  private func batchEnded(_ end: BatchRun.End, _ started: BatchInfo) {
     guard let run = batch else { return }
     batch = nil
     // It was given up, and the job has ended without it.
     guard phase != .stopped else { return }
-    switch result {
-    case .failure(let error):
+    let decision = decision.take()
+    switch end {
+    case .unknown(let error): finish(failure ?? error)
+    case .failed(let error):
       for participant in context.participants { participant.aborted(run.frame.identity) }
       guard phase != .stopping, failure == nil, recover(run.frame, started, error) else {
         return finish(failure ?? error)
       }
-    case .success(let info):
+    case .committed(let info), .incomplete(let info, _):
       do throws(StreamingError) {
-        try decide(run, info)
+        try complete(run.frame, info, decision)
       } catch {
         return finish(error)
       }
       for listener in listeners { listener.onBatchCompleted(info) }
+      if case .incomplete(_, let error) = end { return finish(failure ?? error) }
       goOn()
     }
   }
@@ -184,22 +192,51 @@ final class Driver: @unchecked Sendable {
     scheduleTick()
   }
 
-  /// The batch's output is there: its offsets and its state become the ones a restart goes on from.
-  private func decide(_ run: BatchRun, _ info: BatchInfo) throws(StreamingError) {
-    let frame = run.frame
-    if let checkpoint, let planned {
-      var record = planned
-      record.outcome = .committed
-      record.notes = context.participants.compactMap { participant in
-        participant.note(for: frame.identity, run.metrics).map { BatchNote(key: participant.key, text: $0) }
-      }.sorted { $0.key < $1.key }
-      try checkpoint.decided(record)
-    } else {
-      for participant in context.participants { _ = participant.note(for: frame.identity, run.metrics) }
+  // MARK: Decide
+
+  /// Everything is prepared: the batch happens, or not, here.
+  private func decide(
+    _ run: BatchRun, _ prepared: [any PreparedOutput], _ then: @escaping @Sendable (DecisionOutcome) -> Void
+  ) {
+    let identity = run.frame.identity
+    guard var record = planned else {
+      return then(.aborted(StreamingError.batchFailed(batch: identity.number, reason: "it was given up")))
     }
+    record.outcome = .committed
+    record.notes = context.participants.compactMap { participant in
+      participant.note(for: identity, run.metrics).map { BatchNote(key: participant.key, text: $0) }
+    }
+    do throws(StreamingError) {
+      guard let decider, !prepared.isEmpty else {
+        record.notes = DeciderNote.carried(from: checkpoint?.last, into: record.notes)
+        decision = (record, true)
+        try checkpoint?.decided(record)
+        return then(.decided)
+      }
+      record.notes = DeciderNote(decider: decider.name, batch: identity.number).added(to: record.notes)
+      decision = (record, false)
+      if !decider.keepsRecord { try checkpoint?.prepared(record, isNeeded: isRecordNeeded(by: decider)) }
+      decider.decide(Decision(batch: identity.number, record: Bytes(record.text)), prepared, then: then)
+    } catch {
+      then(.unknown(error))
+    }
+  }
+
+  /// Whether a restart after a power loss could not do without the record: not all of it can be found out from the
+  /// decider's offsets.
+  private func isRecordNeeded(by decider: any Decider) -> Bool {
+    context.participants.contains(where: \.isNoteEssential)
+      || context.sources.contains { !$0.commitsOffsets(with: decider) }
+  }
+
+  /// The batch's output is there: its offsets and its state become the ones a restart goes on from.
+  private func complete(
+    _ frame: BatchFrame, _ info: BatchInfo, _ decision: (record: BatchRecord, isRecorded: Bool)?
+  ) throws(StreamingError) {
+    if let decision, !decision.isRecorded { try checkpoint?.noted(decision.record) }
     planned = nil
     for participant in context.participants { participant.committed(info) }
-    commitOffsets(frame)
+    commitOffsets(frame, exceptWith: decision?.isRecorded == false ? decider : nil)
     forget(through: frame.identity)
   }
 
@@ -241,6 +278,7 @@ final class Driver: @unchecked Sendable {
     if let checkpoint, var record = planned {
       record.outcome = .skipped
       record.notes = checkpoint.last?.notes ?? []
+      // The decider's last batch stands among them.
       try checkpoint.passedOver(record, reason: "\(error)")
     }
     planned = nil
@@ -248,8 +286,10 @@ final class Driver: @unchecked Sendable {
     forget(through: frame.identity)
   }
 
-  private func commitOffsets(_ frame: BatchFrame) {
+  /// - Parameter decider: has committed the offsets of its sources with its decision.
+  private func commitOffsets(_ frame: BatchFrame, exceptWith decider: (any Decider)? = nil) {
     for (source, plan) in zip(context.sources, frame.plans) {
+      if let decider, source.commitsOffsets(with: decider) { continue }
       offsetCommitsInFlight += 1
       source.commit(frame.identity, plan) { [self] error in
         offsetCommitsInFlight -= 1

@@ -13,6 +13,13 @@ public enum StreamingContextState: UInt8, Sendable, AtomicRepresentable {
 }
 
 extension StreamingContext {
+  /// Where the output operations write to, in the order of definition.
+  var sinks: [any Sink] {
+    outputs.compactMap { output in
+      if case .sink(let sink, _) = output.kind { sink } else { nil }
+    }
+  }
+
   /// Has every stream keep the datasets of its last batches for at least so long, so that `DStream.slice` finds them.
   /// What sources need to compute them again is kept as well.
   /// - Parameter duration: counts back from the time of the newest batch; the longest that was asked for holds.

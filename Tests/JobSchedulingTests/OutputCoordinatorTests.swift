@@ -13,10 +13,10 @@ import Testing
 
   /// An operation whose tasks hand over the partition's elements as text.
   func operation(
-    _ name: String, to sink: HandSink, isDecider: Bool = false,
+    _ name: String, to sink: HandSink, place: CommitPlace = .beforeDecision, elements: Range<Int> = 0..<4,
     failing: @escaping @Sendable (TaskContext) -> Bool = { _ in false }
   ) -> OutputOperation {
-    let dataset = workshop.context.parallelize(0..<4, partitionCount: 2)
+    let dataset = workshop.context.parallelize(elements, partitionCount: 2)
     return OutputOperation(
       name: name,
       kind: .sink(sink, dataset: dataset) { partition, task in
@@ -25,34 +25,42 @@ import Testing
         if failing(task) { throw Trouble(description: "cannot encode") }
         return TaskOutput(
           records: elements.count, bytes: 10 * elements.count, payload: "\(name)/\(partition).\(task.attempt)")
-      }, isDecider: isDecider)
+      }, place: place)
   }
 
   /// Runs all steps and gives what came of them.
-  func run(_ operations: [OutputOperation]) -> (reports: [OutputReport], result: Result<CommitOutcome, OutputFailure>?)
-  {
+  func run(
+    _ operations: [OutputOperation], decision: DecisionOutcome = .decided
+  ) -> (reports: [OutputReport], result: Result<CommitOutcome, OutputFailure>?) {
     let answer = Mutex<(reports: [OutputReport], result: Result<CommitOutcome, OutputFailure>?)>(([], nil))
     let output = coordinator.begin(workshop.batch, operations)
-    output.run { reports, result in answer.withLock { $0 = (reports, result) } }
+    output.run { [log] prepared, then in
+      let payloads = prepared.flatMap { ($0 as? HandSink.Prepared)?.payloads ?? [] }
+      log.note("decide \(payloads.joined(separator: " "))")
+      then(decision)
+    } then: { reports, result in
+      answer.withLock { $0 = (reports, result) }
+    }
     workshop.loop.run()
     workshop.expectIdle()
     #expect(output.isEnded)
     return answer.withLock { $0 }
   }
 
-  @Test func operationsRunInOrderAndTheDeciderCommitsFirst() throws {
+  @Test func operationsRunInOrder() throws {
     let files = HandSink("files", log)
     let topic = HandSink("topic", log)
     let seen = Mutex<[String]>([])
     let (reports, result) = run([
       operation("save", to: files),
       OutputOperation(name: "look", kind: .action { batch in seen.withLock { $0.append("batch \(batch.number)") } }),
-      operation("send", to: topic, isDecider: true),
+      operation("send", to: topic),
     ])
     guard case .success(.committed) = result else { throw Trouble(description: "\(String(describing: result))") }
     #expect(
       log.all == [
-        "files: prepare save/0.0 save/1.0", "topic: prepare send/0.0 send/1.0", "topic: commit", "files: commit",
+        "files: prepare save/0.0 save/1.0", "topic: prepare send/0.0 send/1.0", "files: commit", "topic: commit",
+        "decide ",
       ])
     #expect(seen.withLock { $0 } == ["batch 7"])
     #expect(reports.map(\.name) == ["save", "look", "send"])
@@ -90,7 +98,7 @@ import Testing
     let second = HandSink("second", log, prepareErrors: [SinkError(isRetriable: false)])
     let third = HandSink("third", log)
     let (reports, result) = run([
-      operation("a", to: first), operation("b", to: second), operation("c", to: third, isDecider: true),
+      operation("a", to: first), operation("b", to: second), operation("c", to: third, place: .withDecision),
     ])
     #expect(reports.count == 3)
     #expect(
@@ -108,32 +116,78 @@ import Testing
     let topic = HandSink("topic", log, commitErrors: [SinkError(), SinkError()])
     let (_, result) = run([operation("send", to: topic)])
     guard case .success(.committed) = result else { throw Trouble(description: "\(String(describing: result))") }
-    #expect(log.all == ["topic: prepare send/0.0 send/1.0", "topic: commit", "topic: commit", "topic: commit"])
+    #expect(
+      log.all == [
+        "topic: prepare send/0.0 send/1.0", "topic: commit", "topic: commit", "topic: commit", "decide ",
+      ])
     #expect(workshop.loop.now == Instant(nanoseconds: 300_000_000), "100 ms, then 200 ms")
     #expect(topic.visible.count == 2)
   }
 
-  @Test func whereTheDeciderCannotCommitTheOthersAreAborted() throws {
-    let files = HandSink("files", log)
-    let topic = HandSink("topic", log, commitErrors: [SinkError(), SinkError(), SinkError()])
-    let (_, result) = run([operation("save", to: files), operation("send", to: topic, isDecider: true)])
+  /// One sink for each place, and two that decide.
+  func places(late: [any Error & Sendable] = []) -> [OutputOperation] {
+    [
+      operation("late", to: HandSink("late", log, commitErrors: late), place: .afterDecision),
+      operation("one", to: HandSink("one", log), place: .withDecision),
+      operation("later", to: HandSink("later", log), place: .afterDecision),
+      operation("early", to: HandSink("early", log), place: .beforeDecision),
+      operation("two", to: HandSink("two", log), place: .withDecision, elements: 0..<0),
+    ]
+  }
+
+  @Test func sinksCommitBeforeWithAndAfterTheDecision() throws {
+    let (_, result) = run(places())
+    guard case .success(.committed) = result else { throw Trouble(description: "\(String(describing: result))") }
+    #expect(
+      log.all.dropFirst(5) == [
+        "early: commit", "decide one/0.0 one/1.0 two/0.0 two/1.0", "late: commit", "later: commit",
+      ])
+  }
+
+  @Test func withoutRecordsForItTheDeciderIsNotAskedAndItsSinksCommitAfterTheDecision() throws {
+    let (_, result) = run([
+      operation("one", to: HandSink("one", log), place: .withDecision, elements: 0..<0),
+      operation("early", to: HandSink("early", log)),
+    ])
+    guard case .success(.committed) = result else { throw Trouble(description: "\(String(describing: result))") }
+    #expect(log.all.dropFirst(2) == ["early: commit", "decide ", "one: commit"])
+  }
+
+  @Test func whereTheBatchIsNotDecidedTheOthersAreAborted() throws {
+    let (_, result) = run(places(), decision: .aborted(SinkError(isRetriable: false)))
+    guard case .success(.undecided(let failure)) = result else { throw Trouble(description: "not undecided") }
+    #expect(failure.description == "batch 7: the output for one could not be committed: the disk is full")
+    #expect(
+      log.all.dropFirst(5) == [
+        "early: commit", "decide one/0.0 one/1.0 two/0.0 two/1.0", "late: abort", "later: abort",
+      ])
+  }
+
+  @Test func whereNobodyKnowsNothingIsAborted() throws {
+    let (_, result) = run(places(), decision: .unknown(SinkError()))
+    guard case .success(.unknown(let failure)) = result else { throw Trouble(description: "not unknown") }
+    #expect(failure.step == .decide)
+    #expect(log.all.dropFirst(5) == ["early: commit", "decide one/0.0 one/1.0 two/0.0 two/1.0"])
+  }
+
+  @Test func aSinkThatCannotCommitBeforeTheDecisionEndsTheBatch() throws {
+    let files = HandSink("files", log, commitErrors: [SinkError(), SinkError(), SinkError()])
+    let topic = HandSink("topic", log)
+    let (_, result) = run([
+      operation("send", to: topic, place: .withDecision), operation("save", to: files),
+    ])
     guard case .success(.undecided(let failure)) = result else { throw Trouble(description: "not undecided") }
     #expect(failure.step == .commit(attempts: 3))
-    #expect(log.all.suffix(4) == ["topic: commit", "topic: commit", "topic: commit", "files: abort"])
-    #expect(!log.all.contains("topic: abort"), "it may have committed")
+    #expect(log.all.suffix(4) == ["files: commit", "files: commit", "files: commit", "topic: abort"])
+    #expect(!log.all.contains("files: abort"), "it may have committed")
   }
 
   @Test func onceDecidedTheOthersRollForwardEvenPastOneThatCannot() throws {
-    let files = HandSink("files", log, commitErrors: [SinkError(isRetriable: false)])
-    let table = HandSink("table", log)
-    let topic = HandSink("topic", log)
-    let (_, result) = run([
-      operation("save", to: files), operation("put", to: table), operation("send", to: topic, isDecider: true),
-    ])
+    let (_, result) = run(places(late: [SinkError(isRetriable: false)]))
     guard case .success(.decided(let late)) = result else { throw Trouble(description: "not decided") }
-    #expect(late.map(\.operation) == ["save"])
+    #expect(late.map(\.operation) == ["late"])
     #expect(late.first?.step == .commit(attempts: 1), "an error that does not pass is not tried again")
-    #expect(log.all.suffix(3) == ["topic: commit", "files: commit", "table: commit"])
+    #expect(log.all.suffix(2) == ["late: commit", "later: commit"])
     #expect(!log.all.contains { $0.hasSuffix("abort") })
   }
 
@@ -200,7 +254,9 @@ import Testing
     let output = coordinator.begin(workshop.batch, [operation("save", to: files)])
     let failures = Mutex<[OutputFailure.Step]>([])
     output.prepare { failure in failures.withLock { $0.append(failure?.step ?? .compute) } }
-    output.commit { outcome in
+    output.commit { _, then in
+      then(.decided)
+    } then: { outcome in
       if case .undecided(let failure) = outcome { failures.withLock { $0.append(failure.step) } }
     }
     output.compute { result in if case .failure = result { failures.withLock { $0.append(.compute) } } }

@@ -10,6 +10,8 @@ import JobScheduling
 package protocol BatchParticipant: AnyObject, Sendable {
   /// Under which its notes are kept; unique in a job and the same after a restart: `rate topics flights`.
   var key: String { get }
+  /// Whether a restart must have what was noted with the last batch; false where it can do with less.
+  var isNoteEssential: Bool { get }
   /// Called once before the first batch.
   /// - Parameter last: the last decided batch and this participant's note with it; nil in a first run. The note is nil
   ///   where the participant is new.
@@ -76,6 +78,7 @@ package struct CompletionJob: Sendable {
 }
 
 extension BatchParticipant {
+  package var isNoteEssential: Bool { true }
   package func restore(_ last: RestorePoint?) throws(StreamingError) {}
   package func willPlan() {}
   package func plan(_ batch: BatchIdentity, _ plans: [SourcePlan]) -> String? { nil }

@@ -25,6 +25,9 @@ package struct BatchRecord: Sendable, Equatable {
     case committed
     /// It failed and was passed over, as the job's failure policy asked for: its records are in no output.
     case skipped
+    /// In the plan log, beside the plan: everything is prepared, and a decider was asked to decide it. What the record says
+    /// holds where the decider says that it did.
+    case prepared
   }
 
   /// The batch's number and time.

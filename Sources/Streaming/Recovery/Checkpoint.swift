@@ -21,13 +21,13 @@ package final class Checkpoint {
 
   /// The folder.
   package let directory: String
-  /// What the start found.
-  package let decision: RecoveryDecision
+  /// What the logs held when they were opened.
+  private var found: (commits: [BatchRecord], plans: [BatchRecord])
   /// Bytes of torn ends that were cut off.
   package let cutBytes: Int64
   private let plans: BatchJournal
   private let commits: BatchJournal
-  private let files: any FileStore
+  let files: any FileStore
   private let sync: Sync
   private let lock: any FileLock
   private var skipped: Journal?
@@ -60,11 +60,24 @@ package final class Checkpoint {
     }
     commits = try BatchJournal(directory: "\(directory)/commits", files: files)
     plans = try BatchJournal(directory: "\(directory)/plans", files: files)
-    decision = RecoveryDecision(commits: commits.recent, plans: plans.recent)
+    found = (commits.recent, plans.recent)
     cutBytes = commits.cutBytes + plans.cutBytes
-    last = decision.last
+    last = commits.recent.last
     commits.forgetRecent()
     plans.forgetRecent()
+  }
+
+  /// Decides what the start does, once the decider has said what it decided last, and makes the commit log whole.
+  /// - Parameters:
+  ///   - decided: the decider's last decision; nil where it has none or there is no decider.
+  ///   - name: the decider's name; nil where there is none.
+  package func settle(_ decided: Decision?, of name: String?) throws(StreamingError) -> RecoveryDecision {
+    let decision = try RecoveryDecision(
+      commits: found.commits, plans: found.plans, decided: decided, decider: name, directory: directory)
+    if let known = decision.last, known.batch.number > last?.batch.number ?? 0 { try noted(known) }
+    last = decision.last
+    found = ([], [])
+    return decision
   }
 
   /// Notes what the job looks like, for `sluice checkpoint show` and for the check of the next start.
@@ -81,7 +94,21 @@ package final class Checkpoint {
     try plans.append(plan, sync: sync == .all)
   }
 
-  /// Records a decided batch.
+  /// Records, before a decider is asked, what it may be about to decide.
+  /// - Parameter isNeeded: whether a restart after a power loss could not do without it.
+  package func prepared(_ record: BatchRecord, isNeeded: Bool) throws(StreamingError) {
+    var candidate = record
+    candidate.outcome = .prepared
+    try plans.append(candidate, sync: sync == .all || (sync == .commits && isNeeded))
+  }
+
+  /// Records a batch that its decider has decided: a cache, so it is not synced.
+  package func noted(_ record: BatchRecord) throws(StreamingError) {
+    try commits.append(record, sync: false)
+    last = record
+  }
+
+  /// Decides a batch, by its record.
   package func decided(_ record: BatchRecord) throws(StreamingError) {
     // What moves nothing may be forgotten: it would be decided the same way again.
     let moves = record.sources.contains { !$0.plan.isEmpty } || record.notes != last?.notes

@@ -37,7 +37,7 @@ package struct CheckpointReport: Sendable {
     }
     decided = try BatchJournal.records(in: "\(directory)/commits", files)
     let plans = try BatchJournal.records(in: "\(directory)/plans", files)
-    undecided = RecoveryDecision(commits: decided, plans: plans).replay
+    undecided = try RecoveryDecision(commits: decided, plans: plans).replay
     skipped = try CheckpointReport.ledger("\(directory)/skipped.journal", files)
     facts = CheckpointReport.facts(description, decided.last)
   }

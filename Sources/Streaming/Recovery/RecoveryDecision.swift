@@ -1,7 +1,7 @@
 import Datasets
 import Groundwork
 
-/// What a start does with what it finds on disk. Pure: plan log and commit log in, decision out.
+/// What a start does with what it finds. Pure: plan log, commit log and the decider's last decision in, outcome out.
 package struct RecoveryDecision: Sendable, Equatable {
   /// The last decided batch; nil where there is none.
   package var last: BatchRecord?
@@ -15,27 +15,71 @@ package struct RecoveryDecision: Sendable, Equatable {
   /// Every later batch has a greater time.
   package var timeFloor: Timestamp?
 
+  /// Whether the decider has decided a batch whose record a power loss took: sources go on from the offsets that the
+  /// decider committed, and `last` is an older batch.
+  package var isRecordLost = false
+
   /// Decides.
   /// - Parameters:
   ///   - commits: what the commit log holds, oldest first; its last entry counts.
-  ///   - plans: what the plan log holds, oldest first.
-  package init(commits: [BatchRecord], plans: [BatchRecord]) {
+  ///   - plans: what the plan log holds, oldest first: plans, and what was prepared for a decider.
+  ///   - decided: the decider's last decision; nil where it has none or there is no decider.
+  ///   - decider: the decider's name; nil where there is none.
+  ///   - directory: of the checkpoint, for the error.
+  /// - Throws: `StreamingError.checkpoint` where the decider knows less than the commit log says it decided, or its
+  ///   decision cannot be read.
+  package init(
+    commits: [BatchRecord], plans: [BatchRecord], decided: Decision? = nil, decider: String? = nil,
+    directory: String = ""
+  ) throws(StreamingError) {
     last = commits.last
     replay = []
     dropped = []
-    numberFloor = last?.batch.number ?? 0
+    if let note = DeciderNote(last), let decider, note.decider == decider, decided?.batch ?? 0 < note.batch {
+      let known = decided.map { "batch \($0.batch) as its last" } ?? "no batch"
+      throw .checkpoint(
+        "\(decider) knows \(known), but the checkpoint in \(directory) says that it has decided batch \(note.batch): one "
+          + "of the two was put back from a copy or removed; put back both, or give the job a new checkpoint folder")
+    }
+    if let decided, decided.batch > last?.batch.number ?? 0 {
+      if let record = try RecoveryDecision.record(of: decided, plans, directory) {
+        last = record
+      } else {
+        isRecordLost = true
+      }
+    }
+    numberFloor = max(last?.batch.number ?? 0, decided?.batch ?? 0)
     timeFloor = last?.batch.time
     var reached = Reached(last)
-    for plan in plans where plan.batch.number > numberFloor {
+    for plan in plans where plan.batch.number > numberFloor && plan.outcome == nil {
       numberFloor = plan.batch.number
       timeFloor = max(timeFloor ?? plan.batch.time, plan.batch.time)
-      if dropped.isEmpty, reached.isFollowed(by: plan) {
+      if dropped.isEmpty, !isRecordLost, reached.isFollowed(by: plan) {
         replay.append(plan)
         reached.take(plan)
       } else {
         dropped.append(plan)
       }
     }
+  }
+
+  /// The record of a decided batch: as the decider kept it, else what was prepared for its decision.
+  private static func record(
+    of decided: Decision, _ plans: [BatchRecord], _ directory: String
+  ) throws(StreamingError) -> BatchRecord? {
+    var record: BatchRecord?
+    if decided.record.isEmpty {
+      record = plans.last { $0.batch.number == decided.batch && $0.outcome == .prepared }
+    } else {
+      record = BatchRecord(text: String(decided.record))
+      guard record?.batch.number == decided.batch else {
+        throw .checkpoint(
+          "the record of batch \(decided.batch), which its decider kept for \(directory), cannot be read: it was damaged, "
+            + "or written by a newer version")
+      }
+    }
+    record?.outcome = .committed
+    return record
   }
 
   /// How far each source has come.

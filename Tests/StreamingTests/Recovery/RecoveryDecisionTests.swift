@@ -19,35 +19,35 @@ import Testing
       ])
   }
 
-  @Test func nothingIsAFirstRun() {
-    let decision = RecoveryDecision(commits: [], plans: [])
+  @Test func nothingIsAFirstRun() throws {
+    let decision = try RecoveryDecision(commits: [], plans: [])
     #expect(decision.last == nil && decision.replay.isEmpty && decision.dropped.isEmpty)
     #expect(decision.numberFloor == 0 && decision.timeFloor == nil)
   }
 
-  @Test func whatIsDecidedIsNotRunAgain() {
-    let decision = RecoveryDecision(
+  @Test func whatIsDecidedIsNotRunAgain() throws {
+    let decision = try RecoveryDecision(
       commits: [record(1, 0, 5), record(2, 5, 9)], plans: [record(1, 0, 5), record(2, 5, 9)])
     #expect(decision.last == record(2, 5, 9))
     #expect(decision.replay.isEmpty && decision.dropped.isEmpty)
     #expect(decision.numberFloor == 2 && decision.timeFloor == Timestamp(milliseconds: 2000))
   }
 
-  @Test func plansBehindTheLastDecisionRunAgainInOrder() {
-    let decision = RecoveryDecision(
+  @Test func plansBehindTheLastDecisionRunAgainInOrder() throws {
+    let decision = try RecoveryDecision(
       commits: [record(1, 0, 5)], plans: [record(1, 0, 5), record(2, 5, 9), record(3, 9, 9)])
     #expect(decision.replay == [record(2, 5, 9), record(3, 9, 9)])
     #expect(decision.numberFloor == 3)
   }
 
-  @Test func aFirstBatchThatWasNotDecidedRunsAgain() {
-    let decision = RecoveryDecision(commits: [], plans: [record(1, 3, 5)])
+  @Test func aFirstBatchThatWasNotDecidedRunsAgain() throws {
+    let decision = try RecoveryDecision(commits: [], plans: [record(1, 3, 5)])
     #expect(decision.last == nil)
     #expect(decision.replay == [record(1, 3, 5)])
   }
 
-  @Test func aPlanThatDoesNotFollowIsDroppedWithAllBehindIt() {
-    let decision = RecoveryDecision(
+  @Test func aPlanThatDoesNotFollowIsDroppedWithAllBehindIt() throws {
+    let decision = try RecoveryDecision(
       commits: [record(1, 0, 5)], plans: [record(4, 8, 9), record(5, 9, 12)])
     #expect(decision.replay.isEmpty)
     #expect(decision.dropped == [record(4, 8, 9), record(5, 9, 12)])
@@ -55,8 +55,8 @@ import Testing
     #expect(decision.numberFloor == 5 && decision.timeFloor == Timestamp(milliseconds: 5000))
   }
 
-  @Test func aNewSourceMayBeginAnywhere() {
-    let decision = RecoveryDecision(commits: [record(1, 0, 5)], plans: [record(2, 70, 75, source: "topics u")])
+  @Test func aNewSourceMayBeginAnywhere() throws {
+    let decision = try RecoveryDecision(commits: [record(1, 0, 5)], plans: [record(2, 70, 75, source: "topics u")])
     #expect(decision.replay == [record(2, 70, 75, source: "topics u")])
   }
 
