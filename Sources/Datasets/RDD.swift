@@ -246,6 +246,8 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
       var output = Chunk<Output>()
       try compute(partition, task) { view in
         try task.checkCancellation()
+        // Not empty where a chunk has failed and its source looks for the element that did.
+        if output.count > 0 { output.clear() }
         do {
           try operation.body(view, &output, task)
         } catch {

@@ -48,6 +48,41 @@ extension DStream {
   ) -> DStream<(Key, ([Value], [Other]))> where Element == (Key, Value) {
     combined(with: other, label: "cogroup") { mine, theirs, _ in mine.cogroup(theirs, partitions: partitions) }
   }
+
+  /// As `join(_:partitions:)`, placed by a partitioner.
+  @inlinable public func join<Key: Hashable & Sendable, Value, Other>(
+    _ other: DStream<(Key, Other)>, _ partitioner: Partitioner<Key>
+  ) -> DStream<(Key, (Value, Other))> where Element == (Key, Value) {
+    combined(with: other, label: "join") { mine, theirs, _ in mine.join(theirs, partitioner) }
+  }
+
+  /// As `leftOuterJoin(_:partitions:)`, placed by a partitioner.
+  @inlinable public func leftOuterJoin<Key: Hashable & Sendable, Value, Other>(
+    _ other: DStream<(Key, Other)>, _ partitioner: Partitioner<Key>
+  ) -> DStream<(Key, (Value, Other?))> where Element == (Key, Value) {
+    combined(with: other, label: "leftOuterJoin") { mine, theirs, _ in mine.leftOuterJoin(theirs, partitioner) }
+  }
+
+  /// As `rightOuterJoin(_:partitions:)`, placed by a partitioner.
+  @inlinable public func rightOuterJoin<Key: Hashable & Sendable, Value, Other>(
+    _ other: DStream<(Key, Other)>, _ partitioner: Partitioner<Key>
+  ) -> DStream<(Key, (Value?, Other))> where Element == (Key, Value) {
+    combined(with: other, label: "rightOuterJoin") { mine, theirs, _ in mine.rightOuterJoin(theirs, partitioner) }
+  }
+
+  /// As `fullOuterJoin(_:partitions:)`, placed by a partitioner.
+  @inlinable public func fullOuterJoin<Key: Hashable & Sendable, Value, Other>(
+    _ other: DStream<(Key, Other)>, _ partitioner: Partitioner<Key>
+  ) -> DStream<(Key, (Value?, Other?))> where Element == (Key, Value) {
+    combined(with: other, label: "fullOuterJoin") { mine, theirs, _ in mine.fullOuterJoin(theirs, partitioner) }
+  }
+
+  /// As `cogroup(_:partitions:)`, placed by a partitioner.
+  @inlinable public func cogroup<Key: Hashable & Sendable, Value, Other>(
+    _ other: DStream<(Key, Other)>, _ partitioner: Partitioner<Key>
+  ) -> DStream<(Key, ([Value], [Other]))> where Element == (Key, Value) {
+    combined(with: other, label: "cogroup") { mine, theirs, _ in mine.cogroup(theirs, partitioner) }
+  }
 }
 
 // With a dataset: one that `dataset` gives for each batch, so it may be another one from some batch on. It is called on
@@ -90,6 +125,41 @@ extension DStream {
     partitions: Int? = nil, with dataset: @escaping @Sendable (BatchFrame) -> RDD<(Key, Other)>
   ) -> DStream<(Key, ([Value], [Other]))> where Element == (Key, Value) {
     withDataset("cogroup", dataset) { $0.cogroup($1, partitions: partitions) }
+  }
+
+  /// As `join(partitions:with:)`, placed by a partitioner.
+  @inlinable public func join<Key: Hashable & Sendable, Value, Other>(
+    _ partitioner: Partitioner<Key>, with dataset: @escaping @Sendable (BatchFrame) -> RDD<(Key, Other)>
+  ) -> DStream<(Key, (Value, Other))> where Element == (Key, Value) {
+    withDataset("join", dataset) { $0.join($1, partitioner) }
+  }
+
+  /// As `leftOuterJoin(partitions:with:)`, placed by a partitioner.
+  @inlinable public func leftOuterJoin<Key: Hashable & Sendable, Value, Other>(
+    _ partitioner: Partitioner<Key>, with dataset: @escaping @Sendable (BatchFrame) -> RDD<(Key, Other)>
+  ) -> DStream<(Key, (Value, Other?))> where Element == (Key, Value) {
+    withDataset("leftOuterJoin", dataset) { $0.leftOuterJoin($1, partitioner) }
+  }
+
+  /// As `rightOuterJoin(partitions:with:)`, placed by a partitioner.
+  @inlinable public func rightOuterJoin<Key: Hashable & Sendable, Value, Other>(
+    _ partitioner: Partitioner<Key>, with dataset: @escaping @Sendable (BatchFrame) -> RDD<(Key, Other)>
+  ) -> DStream<(Key, (Value?, Other))> where Element == (Key, Value) {
+    withDataset("rightOuterJoin", dataset) { $0.rightOuterJoin($1, partitioner) }
+  }
+
+  /// As `fullOuterJoin(partitions:with:)`, placed by a partitioner.
+  @inlinable public func fullOuterJoin<Key: Hashable & Sendable, Value, Other>(
+    _ partitioner: Partitioner<Key>, with dataset: @escaping @Sendable (BatchFrame) -> RDD<(Key, Other)>
+  ) -> DStream<(Key, (Value?, Other?))> where Element == (Key, Value) {
+    withDataset("fullOuterJoin", dataset) { $0.fullOuterJoin($1, partitioner) }
+  }
+
+  /// As `cogroup(partitions:with:)`, placed by a partitioner.
+  @inlinable public func cogroup<Key: Hashable & Sendable, Value, Other>(
+    _ partitioner: Partitioner<Key>, with dataset: @escaping @Sendable (BatchFrame) -> RDD<(Key, Other)>
+  ) -> DStream<(Key, ([Value], [Other]))> where Element == (Key, Value) {
+    withDataset("cogroup", dataset) { $0.cogroup($1, partitioner) }
   }
 
   @inlinable func withDataset<Other, Output>(

@@ -24,6 +24,13 @@ extension DStream {
     onDatasets("groupByKey") { $0.groupByKey(partitions: partitions) }
   }
 
+  /// As `groupByKey(partitions:)`, placed by a partitioner.
+  @inlinable public func groupByKey<Key: Hashable & Sendable, Value>(
+    _ partitioner: Partitioner<Key>
+  ) -> DStream<(Key, [Value])> where Element == (Key, Value) {
+    onDatasets("groupByKey") { $0.groupByKey(partitioner) }
+  }
+
   /// One pair a key and batch: its values combined into another type. In each partition a key's first value goes through
   /// `create` and its others through `add`; what the partitions made is then merged in their order.
   @inlinable public func combineByKey<Key: Hashable & Sendable, Value, Combined>(
@@ -34,12 +41,29 @@ extension DStream {
     onDatasets("combineByKey") { $0.combineByKey(partitions: partitions, create: create, add: add, merge: merge) }
   }
 
+  /// As `combineByKey(partitions:create:add:merge:)`, placed by a partitioner.
+  @inlinable public func combineByKey<Key: Hashable & Sendable, Value, Combined>(
+    _ partitioner: Partitioner<Key>, create: @escaping @Sendable (Value) throws -> Combined,
+    add: @escaping @Sendable (Combined, Value) throws -> Combined,
+    merge: @escaping @Sendable (Combined, Combined) throws -> Combined
+  ) -> DStream<(Key, Combined)> where Element == (Key, Value) {
+    onDatasets("combineByKey") { $0.combineByKey(partitioner, create: create, add: add, merge: merge) }
+  }
+
   /// One pair a key and batch: in each partition `zero` with the key's values added one by one, then those merged.
   @inlinable public func aggregateByKey<Key: Hashable & Sendable, Value, Combined: Sendable>(
     _ zero: Combined, partitions: Int? = nil, add: @escaping @Sendable (Combined, Value) throws -> Combined,
     merge: @escaping @Sendable (Combined, Combined) throws -> Combined
   ) -> DStream<(Key, Combined)> where Element == (Key, Value) {
     onDatasets("aggregateByKey") { $0.aggregateByKey(zero, partitions: partitions, add: add, merge: merge) }
+  }
+
+  /// As `aggregateByKey(_:partitions:add:merge:)`, placed by a partitioner.
+  @inlinable public func aggregateByKey<Key: Hashable & Sendable, Value, Combined: Sendable>(
+    _ zero: Combined, _ partitioner: Partitioner<Key>, add: @escaping @Sendable (Combined, Value) throws -> Combined,
+    merge: @escaping @Sendable (Combined, Combined) throws -> Combined
+  ) -> DStream<(Key, Combined)> where Element == (Key, Value) {
+    onDatasets("aggregateByKey") { $0.aggregateByKey(zero, partitioner, add: add, merge: merge) }
   }
 
   /// The same pairs, each in the partition of its key.

@@ -38,13 +38,14 @@ extension DStream where Element: Sendable {
 }
 
 extension DStream where Element: Sendable {
-  /// Cuts the stream's lineage: what a batch at a multiple of `interval` gave is held in memory as long as the stream
-  /// remembers it, and from the next batch on depends on nothing before. Returns the same stream.
+  /// Cuts the stream's lineage: what a batch at a multiple of `interval` gave becomes a local checkpoint (see
+  /// `RDD.localCheckpoint`), in memory, or on disk where memory is full, as long as the stream remembers it; once it was
+  /// computed it depends on nothing before. Returns the same stream.
   ///
   /// For a stream whose datasets are remembered long and are costly, or impossible, to compute again. A restart does not
   /// read it: it goes by the logs in the checkpoint folder and by state, and windows and state cut their own lineage.
   /// - Parameter interval: a multiple of the batch interval, and of the slide where the stream is one of windows.
-  @inlinable @discardableResult public func checkpoint(_ interval: Duration) -> DStream<Element> {
+  @discardableResult public func checkpoint(_ interval: Duration) -> DStream<Element> {
     if interval < slideDuration || !interval.isMultiple(of: slideDuration) {
       context.note(
         .invalidDefinition(
@@ -52,7 +53,7 @@ extension DStream where Element: Sendable {
             + "stream's datasets; choose \(slideDuration.text), \((slideDuration * 2).text), "
             + "\((slideDuration * 3).text) …"))
     }
-    cutDatasets(every: interval) { $0.held(in: $1) }
+    cutDatasets(every: interval) { $0.localCheckpoint() }
     return self
   }
 }

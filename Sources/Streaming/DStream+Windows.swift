@@ -17,7 +17,7 @@ extension DStream {
 
   @usableFromInline func windows(_ spec: WindowSpec) -> DStream<Element> {
     rememberLineage(spec.length + spec.slide + context.batchInterval)
-    return DStream<Element>(
+    let windows = DStream<Element>(
       context, label: "window", parents: [self], slide: spec.slide, windowEnd: { spec.end($0) }
     ) { [self] frame in
       _ = dataset(frame)
@@ -25,6 +25,8 @@ extension DStream {
       let parts = datasets(after: spec.start(end), through: end)
       return parts.isEmpty ? context.sluice.empty() : context.sluice.union(parts)
     }
+    windows.needPast(spec.length + spec.slide)
+    return windows
   }
 }
 
@@ -41,10 +43,16 @@ extension DStream where Element: Sendable {
   /// Every `slide`, the number of elements in the last `length`, as one element; 0 where there were none.
   @inlinable public func countByWindow(_ length: Duration, slide: Duration? = nil) -> DStream<Int> {
     let spec = WindowSpec(self, operator: "countByWindow", length: length, slide: slide)
-    shareAmongWindows()
-    let counts: DStream<(Int, Int)> = onDatasets("count") { $0.countedAsOne() }
-    return counts.slidWindows(spec, label: "countByWindow", combine: { $0 + $1 }, inverse: { $0 - $1 }, filter: nil)
-      .orZero()
+    guard keepsPanes else {
+      shareAmongWindows()
+      let counts: DStream<(Int, Int)> = onDatasets("count") { $0.countedAsOne() }
+      return counts.slidWindows(spec, combine: { $0 + $1 }, inverse: { $0 - $1 }, filter: nil)
+        .onDatasets("orZero") { $0.orZero() }
+    }
+    return persistedRunningWindows(
+      spec, partitions: 1, label: spec.label,
+      reduce: { (dataset: RDD<Element>, _: Partitioner<Int>) in dataset.countedAsOne() },
+      combine: { $0 + $1 }, inverse: { $0 - $1 }, filter: nil, give: { $0.orZero() })
   }
 
   /// Every `slide`, the elements of the last `length` combined into one; none where there were none.
@@ -55,10 +63,7 @@ extension DStream where Element: Sendable {
   @inlinable public func reduceByWindow(
     _ length: Duration, slide: Duration? = nil, _ combine: @escaping @Sendable (Element, Element) throws -> Element
   ) -> DStream<Element> {
-    let spec = WindowSpec(self, operator: "reduceByWindow", length: length, slide: slide)
-    shareAmongWindows()
-    let reduced: DStream<(Int, Element)> = onDatasets("reduce") { $0.reducedToOne(combine) }
-    return reduced.reducedWindows(spec, label: "reduceByWindow") { $0 = try combine($0, $1) }.values()
+    oneInMemory(WindowSpec(self, operator: "reduceByWindow", length: length, slide: slide), combine)
   }
 
   /// As `reduceByWindow`, each window made of the one before: `inverse(combine(a, b), a)` must be `b`.
@@ -66,10 +71,8 @@ extension DStream where Element: Sendable {
     _ length: Duration, slide: Duration? = nil, inverse: @escaping @Sendable (Element, Element) throws -> Element,
     _ combine: @escaping @Sendable (Element, Element) throws -> Element
   ) -> DStream<Element> {
-    let spec = WindowSpec(self, operator: "reduceByWindow", length: length, slide: slide)
-    shareAmongWindows()
-    let reduced: DStream<(Int, Element)> = onDatasets("reduce") { $0.reducedToOne(combine) }
-    return reduced.slidWindows(spec, label: "reduceByWindow", combine: combine, inverse: inverse, filter: nil).values()
+    oneInMemory(
+      WindowSpec(self, operator: "reduceByWindow", length: length, slide: slide), combine, inverse: inverse)
   }
 }
 
@@ -87,8 +90,7 @@ extension DStream {
     window length: Duration, slide: Duration? = nil, partitions: Int? = nil,
     _ combine: @escaping @Sendable (Value, Value) throws -> Value
   ) -> DStream<(Key, Value)> where Element == (Key, Value) {
-    reduceByKeyAndWindow(
-      window: length, slide: slide, partitioner: .hash(partitions ?? context.sluice.defaultParallelism), combine)
+    reduceByKeyAndWindow(window: length, slide: slide, partitioner: defaultPartitioner(partitions), combine)
   }
 
   /// As `reduceByKeyAndWindow(window:slide:partitions:_:)`, with the keys placed by a partitioner of one's own.
@@ -96,10 +98,8 @@ extension DStream {
     window length: Duration, slide: Duration? = nil, partitioner: Partitioner<Key>,
     _ combine: @escaping @Sendable (Value, Value) throws -> Value
   ) -> DStream<(Key, Value)> where Element == (Key, Value) {
-    let spec = WindowSpec(self, operator: "reduceByKeyAndWindow", length: length, slide: slide)
-    shareAmongWindows()
-    let reduced: DStream<(Key, Value)> = onDatasets("reduceByKey") { $0.reduceByKey(partitioner, combine) }
-    return reduced.reducedWindows(spec, label: "reduceByKeyAndWindow") { $0 = try combine($0, $1) }
+    windowsInMemory(
+      WindowSpec(self, operator: "reduceByKeyAndWindow", length: length, slide: slide), partitioner, combine)
   }
 
   /// As `reduceByKeyAndWindow`, each window made of the one before: what left it is taken back and what came into it is
@@ -119,8 +119,8 @@ extension DStream {
     _ combine: @escaping @Sendable (Value, Value) throws -> Value
   ) -> DStream<(Key, Value)> where Element == (Key, Value) {
     reduceByKeyAndWindow(
-      window: length, slide: slide, partitioner: .hash(partitions ?? context.sluice.defaultParallelism),
-      inverse: inverse, filter: filter, combine)
+      window: length, slide: slide, partitioner: defaultPartitioner(partitions), inverse: inverse, filter: filter,
+      combine)
   }
 
   /// As `reduceByKeyAndWindow(window:slide:partitions:inverse:filter:_:)`, with the keys placed by a partitioner of one's
@@ -131,11 +131,9 @@ extension DStream {
     filter: (@Sendable ((Key, Value)) throws -> Bool)? = nil,
     _ combine: @escaping @Sendable (Value, Value) throws -> Value
   ) -> DStream<(Key, Value)> where Element == (Key, Value) {
-    let spec = WindowSpec(self, operator: "reduceByKeyAndWindow", length: length, slide: slide)
-    shareAmongWindows()
-    let reduced: DStream<(Key, Value)> = onDatasets("reduceByKey") { $0.reduceByKey(partitioner, combine) }
-    return reduced.slidWindows(
-      spec, label: "reduceByKeyAndWindow", combine: combine, inverse: inverse, filter: filter)
+    windowsInMemory(
+      WindowSpec(self, operator: "reduceByKeyAndWindow", length: length, slide: slide), partitioner, combine,
+      inverse: inverse, filter: filter)
   }
 
   /// Every `slide`, all values of each key in the last `length`, oldest batch first.
@@ -146,11 +144,15 @@ extension DStream {
   @inlinable public func groupByKeyAndWindow<Key: Hashable & Sendable, Value: Sendable>(
     window length: Duration, slide: Duration? = nil, partitions: Int? = nil
   ) -> DStream<(Key, [Value])> where Element == (Key, Value) {
-    let spec = WindowSpec(self, operator: "groupByKeyAndWindow", length: length, slide: slide)
-    shareAmongWindows()
-    let count = partitions ?? context.sluice.defaultParallelism
-    let grouped: DStream<(Key, [Value])> = onDatasets("groupByKey") { $0.groupByKey(partitions: count) }
-    return grouped.reducedWindows(spec, label: "groupByKeyAndWindow") { $0.append(contentsOf: $1) }
+    groupsInMemory(
+      WindowSpec(self, operator: "groupByKeyAndWindow", length: length, slide: slide), defaultPartitioner(partitions))
+  }
+
+  /// As `groupByKeyAndWindow(window:slide:partitions:)`, with the keys placed by a partitioner of one's own.
+  @inlinable public func groupByKeyAndWindow<Key: Hashable & Sendable, Value: Sendable>(
+    window length: Duration, slide: Duration? = nil, partitioner: Partitioner<Key>
+  ) -> DStream<(Key, [Value])> where Element == (Key, Value) {
+    groupsInMemory(WindowSpec(self, operator: "groupByKeyAndWindow", length: length, slide: slide), partitioner)
   }
 
   /// Every `slide`, how often each element occurred in the last `length`; each window is made of the one before.
@@ -161,18 +163,12 @@ extension DStream {
   @inlinable public func countByValueAndWindow(
     window length: Duration, slide: Duration? = nil, partitions: Int? = nil
   ) -> DStream<(Element, Int)> where Element: Hashable & Sendable {
-    let spec = WindowSpec(self, operator: "countByValueAndWindow", length: length, slide: slide)
-    shareAmongWindows()
-    let count = partitions ?? context.sluice.defaultParallelism
-    let counted: DStream<(Element, Int)> = onDatasets("countByValue") { $0.counted(partitions: count) }
-    return counted.slidWindows(
-      spec, label: "countByValueAndWindow", combine: { $0 + $1 }, inverse: { $0 - $1 }, filter: nil)
+    countsInMemory(
+      WindowSpec(self, operator: "countByValueAndWindow", length: length, slide: slide), partitions: partitions)
   }
 }
 
-extension DStream where Element == (Int, Int) {
+extension RDD where Element == (Int, Int) {
   /// The second of one pair in one partition; 0 where there is none.
-  @usableFromInline func orZero() -> DStream<Int> {
-    onDatasets("orZero") { $0.mapPartitions { pairs, _ in [pairs.first?.1 ?? 0] } }
-  }
+  @usableFromInline func orZero() -> RDD<Int> { mapPartitions { pairs, _ in [pairs.first?.1 ?? 0] } }
 }

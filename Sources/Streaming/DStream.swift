@@ -18,6 +18,10 @@ public class AnyDStream: @unchecked Sendable {
   /// How many windows are made of it.
   package private(set) var windowCount = 0
   private var ownRememberDuration: Duration = .zero
+  /// How far back it needs batches of an earlier run: windows in memory do.
+  private(set) var pastNeeded: Duration = .zero
+  /// Whether it is computed from state.
+  private(set) var hasState = false
   private var discards: [@Sendable (BatchNumber) -> Void] = []
 
   init(_ context: StreamingContext, label: String, parents: [AnyDStream], slide: Duration?) {
@@ -47,6 +51,14 @@ public class AnyDStream: @unchecked Sendable {
 
   /// How long the datasets of past batches are kept: for windows, and as `StreamingContext.remember` says.
   package var rememberDuration: Duration { max(ownRememberDuration, context.rememberDuration) }
+
+  /// Says that a restart has to give it the batches of so long before.
+  @usableFromInline package func needPast(_ duration: Duration) { pastNeeded = duration }
+
+  func noteState() { hasState = true }
+
+  /// Takes a batch of an earlier run: makes its dataset, without computing it.
+  func recall(_ frame: BatchFrame) {}
 
   package func remember(_ duration: Duration) { ownRememberDuration = max(ownRememberDuration, duration) }
 
@@ -93,16 +105,15 @@ public class DStream<Element>: AnyDStream, @unchecked Sendable {
   private let windowEnd: (@Sendable (BatchFrame) -> Timestamp?)?
   /// Marks a batch's dataset to be kept, or not to be kept any more; nil where it is computed anew for each use.
   private var keeping: (@Sendable (RDD<Element>) -> Void)?
-  /// Holds the datasets of batches whose times are multiples of the duration; see `checkpoint`.
-  private var cutting: (interval: Duration, hold: Hold)?
+  /// Cuts the lineage of the datasets of batches whose times are multiples of the duration; see `checkpoint`.
+  private var cutting: (interval: Duration, cut: @Sendable (RDD<Element>) -> Void)?
   private var remembered: [Remembered] = []
 
-  @usableFromInline package typealias Hold = @Sendable (RDD<Element>, HeldPartitions) -> RDD<Element>
   private struct Remembered {
     var frame: BatchIdentity
+    /// What its dataset stands for: for windows their end, which may lie before the batch.
+    var time: Timestamp
     var dataset: RDD<Element>?
-    /// Where the dataset is held; nil once its lineage was cut, or where it is not to be.
-    var pending: HeldPartitions?
   }
 
   /// - Parameters:
@@ -127,23 +138,21 @@ public class DStream<Element>: AnyDStream, @unchecked Sendable {
   /// The dataset of the batch; the same object however often it is asked for. On the driver's loop.
   public func dataset(_ frame: BatchFrame) -> RDD<Element>? {
     if let last = remembered.last, last.frame.number == frame.number { return last.dataset }
-    var entry = Remembered(frame: frame.identity, dataset: generate(frame))
+    let entry = Remembered(frame: frame.identity, time: time(frame), dataset: generate(frame))
     if let dataset = entry.dataset {
       keeping?(dataset)
-      if let cutting, frame.time.isMultiple(of: cutting.interval) {
-        let held = HeldPartitions(dataset.partitionCount)
-        entry.dataset = cutting.hold(dataset, held)
-        entry.pending = held
-      }
+      if let cutting, frame.time.isMultiple(of: cutting.interval) { cutting.cut(dataset) }
     }
     remembered.append(entry)
     return entry.dataset
   }
 
-  /// The datasets of batches with times in `(after, through]`, oldest first, as far as they are remembered.
+  override func recall(_ frame: BatchFrame) { _ = dataset(frame) }
+
+  /// The datasets that stand for times in `(after, through]`, oldest first, as far as they are remembered.
   package func datasets(after: Timestamp, through: Timestamp) -> [RDD<Element>] {
     remembered.compactMap { entry in
-      entry.frame.time > after && entry.frame.time <= through ? entry.dataset : nil
+      entry.time > after && entry.time <= through ? entry.dataset : nil
     }
   }
 
@@ -155,17 +164,6 @@ public class DStream<Element>: AnyDStream, @unchecked Sendable {
       for entry in remembered.prefix(count) { entry.dataset?.unpersist() }
     }
     remembered.removeFirst(count)
-    if cutting != nil { cutLineages() }
-  }
-
-  private func cutLineages() {
-    for index in remembered.indices {
-      guard let held = remembered[index].pending, held.isComplete, let dataset = remembered[index].dataset else {
-        continue
-      }
-      remembered[index].dataset = .holding(held, like: dataset)
-      remembered[index].pending = nil
-    }
   }
 
   package override func discard(_ batch: BatchNumber) {
@@ -181,8 +179,8 @@ public class DStream<Element>: AnyDStream, @unchecked Sendable {
     keeping = mark
   }
 
-  @usableFromInline package func cutDatasets(every interval: Duration, _ hold: @escaping Hold) {
-    cutting = (interval, hold)
+  package func cutDatasets(every interval: Duration, _ cut: @escaping @Sendable (RDD<Element>) -> Void) {
+    cutting = (interval, cut)
   }
 
   /// Gives the operator a name, under which its state is found again after the code has changed. Names are unique in a

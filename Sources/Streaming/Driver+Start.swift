@@ -199,10 +199,20 @@ extension Driver {
       source.start(sourceEnvironment) { [self] result in
         switch result {
         case .failure(let error): fail(error)
-        case .success: if pending.countDown() { replayNext() }
+        case .success: if pending.countDown() { recallPast() }
         }
       }
     }
+  }
+
+  /// Gives windows in memory what they need of the runs before.
+  private func recallPast() {
+    do throws(StreamingError) {
+      if let checkpoint { context.recall(try checkpoint.past(context.pastNeeded)) }
+    } catch {
+      return fail(error)
+    }
+    replayNext()
   }
 
   // MARK: Batches that run again

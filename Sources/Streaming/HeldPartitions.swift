@@ -48,7 +48,8 @@ import Synchronization
 extension RDD {
   /// The same elements, held once they were computed.
   @inlinable package func held(in partitions: HeldPartitions) -> RDD<Element> {
-    RDD(
+    let detach = Detacher<Element>()
+    return RDD(
       context, label: "hold", partitionCount: partitionCount, dependencies: [.narrow(self)], partitioning: partitioning
     ) { [self] partition, task, emit in
       if let block = partitions.block(partition) {
@@ -56,7 +57,7 @@ extension RDD {
       }
       var elements = ContiguousArray<Element>()
       try compute(partition, task) { view in
-        for index in 0..<view.count { elements.append(detached(view[index])) }
+        for index in 0..<view.count { elements.append(detach(view[index])) }
       }
       let block = ArrayBlock(elements)
       partitions.store(block, at: partition)

@@ -12,7 +12,7 @@ import JobScheduling
 @usableFromInline package final class PaneStore<Element>: @unchecked Sendable {
   /// The elements of one stretch of time, reduced.
   package struct Part {
-    /// Its end, which belongs to it: the time of a batch, or the end of a pane.
+    /// Its end, which belongs to it: what a batch stands for, or the end of a pane.
     package let end: Timestamp
     /// The batch in which it was made.
     package let batch: BatchNumber
@@ -51,10 +51,11 @@ import JobScheduling
 
   /// Takes in a reduced batch.
   /// - Parameters:
+  ///   - time: what it stands for: where the stream is one of windows, the end of one, which may lie before the batch.
   ///   - dataset: the batch's, nil where it has none.
   ///   - hold: gives the dataset held in some partitions, and a function that computes one of them.
   @usableFromInline package func add(
-    _ frame: BatchFrame, _ dataset: RDD<Element>?,
+    _ frame: BatchFrame, _ time: Timestamp, _ dataset: RDD<Element>?,
     hold: (RDD<Element>, HeldPartitions) -> (
       dataset: RDD<Element>, compute: @Sendable (_ partition: Int, _ task: TaskContext) throws -> Void
     )
@@ -67,7 +68,7 @@ import JobScheduling
     guard let dataset else { return }
     let held = HeldPartitions(dataset.partitionCount)
     let (holding, compute) = hold(dataset, held)
-    batches.append(Part(end: frame.time, batch: frame.number, dataset: holding, pending: held))
+    batches.append(Part(end: time, batch: frame.number, dataset: holding, pending: held))
     let job = CompletionJob(label: "reduce a batch for its windows", dataset: holding, work: compute)
     reduction.add(job, held, frame.number)
   }

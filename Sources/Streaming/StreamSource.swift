@@ -126,6 +126,9 @@ public protocol StreamSource: AnyObject, Sendable {
   var name: String { get }
   /// Whether a batch's data can be read again after a failure; a source that cannot be replayed weakens every guarantee.
   var isReplayable: Bool { get }
+  /// Whether datasets of batches that an earlier run has decided can be made again from their recorded plans: what windows
+  /// in memory need after a restart.
+  var recallsPastBatches: Bool { get }
   /// Where it is not replayable: why, and what the one who runs the job can do about it.
   var unreplayableReason: String { get }
   /// Whether what it holds is lost when the job stops, so that a graceful stop works through it first.
@@ -144,6 +147,9 @@ public protocol StreamSource: AnyObject, Sendable {
   var takesLimits: Bool { get }
   /// Partitions among which a limit is shared; 0 before they are known.
   var limitedPartitions: Int { get }
+  /// Whether the first batches are bounded although nothing is known of the job's speed yet: for a source that may have
+  /// a backlog.
+  var isProbed: Bool { get }
   /// Bounds the plans from now on; called before each.
   func limit(_ decision: RateDecision)
   /// What is here for the next batch. No request goes out: it decides over data that has arrived.
@@ -171,6 +177,8 @@ public protocol StreamSource: AnyObject, Sendable {
 extension StreamSource {
   /// That it cannot be read again, without advice.
   public var unreplayableReason: String { "the source \(name) cannot be read again" }
+  /// They cannot.
+  public var recallsPastBatches: Bool { false }
   /// It does not.
   public var losesDataOnStop: Bool { false }
   /// No decider knows of it.
@@ -183,6 +191,8 @@ extension StreamSource {
   public var takesLimits: Bool { false }
   /// None.
   public var limitedPartitions: Int { 0 }
+  /// They are.
+  public var isProbed: Bool { true }
   /// Does nothing.
   public func limit(_ decision: RateDecision) {}
   /// Gives an empty plan: what cannot be read again is lost, which is why such a source is at-most-once.

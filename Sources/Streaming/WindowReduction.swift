@@ -28,22 +28,77 @@ extension RDD {
   }
 }
 
+// Windows whose panes are in memory only: where the job has no checkpoint folder, or keys and values have no encoding.
+
+extension DStream {
+  @inlinable func defaultPartitioner<Key: Hashable & Sendable>(_ partitions: Int?) -> Partitioner<Key> {
+    .hash(partitions ?? context.sluice.defaultParallelism)
+  }
+
+  @inlinable func windowsInMemory<Key: Hashable & Sendable, Value: Sendable>(
+    _ spec: WindowSpec, _ partitioner: Partitioner<Key>,
+    _ combine: @escaping @Sendable (Value, Value) throws -> Value
+  ) -> DStream<(Key, Value)> where Element == (Key, Value) {
+    shareAmongWindows()
+    let reduced: DStream<(Key, Value)> = onDatasets("reduceByKey") { $0.reduceByKey(partitioner, combine) }
+    return reduced.reducedWindows(spec) { $0 = try combine($0, $1) }
+  }
+
+  @inlinable func windowsInMemory<Key: Hashable & Sendable, Value: Sendable>(
+    _ spec: WindowSpec, _ partitioner: Partitioner<Key>,
+    _ combine: @escaping @Sendable (Value, Value) throws -> Value,
+    inverse: @escaping @Sendable (Value, Value) throws -> Value, filter: (@Sendable ((Key, Value)) throws -> Bool)?
+  ) -> DStream<(Key, Value)> where Element == (Key, Value) {
+    shareAmongWindows()
+    let reduced: DStream<(Key, Value)> = onDatasets("reduceByKey") { $0.reduceByKey(partitioner, combine) }
+    return reduced.slidWindows(spec, combine: combine, inverse: inverse, filter: filter)
+  }
+
+  @inlinable func groupsInMemory<Key: Hashable & Sendable, Value: Sendable>(
+    _ spec: WindowSpec, _ partitioner: Partitioner<Key>
+  ) -> DStream<(Key, [Value])> where Element == (Key, Value) {
+    shareAmongWindows()
+    let grouped: DStream<(Key, [Value])> = onDatasets("groupByKey") { $0.groupByKey(partitioner) }
+    return grouped.reducedWindows(spec) { $0.append(contentsOf: $1) }
+  }
+
+  @inlinable func countsInMemory(
+    _ spec: WindowSpec, partitions: Int?
+  ) -> DStream<(Element, Int)> where Element: Hashable & Sendable {
+    shareAmongWindows()
+    let count = partitions ?? context.sluice.defaultParallelism
+    let counted: DStream<(Element, Int)> = onDatasets("countByValue") { $0.counted(partitions: count) }
+    return counted.slidWindows(spec, combine: { $0 + $1 }, inverse: { $0 - $1 }, filter: nil)
+  }
+
+  @inlinable func oneInMemory(
+    _ spec: WindowSpec, _ combine: @escaping @Sendable (Element, Element) throws -> Element,
+    inverse: (@Sendable (Element, Element) throws -> Element)? = nil
+  ) -> DStream<Element> where Element: Sendable {
+    shareAmongWindows()
+    let reduced: DStream<(Int, Element)> = onDatasets("reduce") { $0.reducedToOne(combine) }
+    guard let inverse else { return reduced.reducedWindows(spec) { $0 = try combine($0, $1) }.values() }
+    return reduced.slidWindows(spec, combine: combine, inverse: inverse, filter: nil).values()
+  }
+}
+
 extension DStream {
   /// Windows over a stream of reduced batches: each window merges its panes.
   @inlinable package func reducedWindows<Key: Hashable & Sendable, Value: Sendable>(
-    _ spec: WindowSpec, label: String, _ update: @escaping @Sendable (inout Value, Value) throws -> Void
+    _ spec: WindowSpec, _ update: @escaping @Sendable (inout Value, Value) throws -> Void
   ) -> DStream<(Key, Value)> where Element == (Key, Value) {
-    notePanesInMemory(spec)
     let panes = PaneStore<(Key, Value)>(spec, of: self)
-    return DStream<(Key, Value)>(
-      context, label: label, parents: [self], slide: spec.slide, windowEnd: { spec.end($0) }
+    let windows = DStream<(Key, Value)>(
+      context, label: spec.label, parents: [self], slide: spec.slide, windowEnd: { spec.end($0) }
     ) { [self] frame in
       takeBatch(panes, frame)
       guard let end = spec.end(frame) else { return nil }
       makePanes(panes, frame, dropping: spec.start(end), through: end, update)
       let parts = panes.datasets(after: spec.start(end), through: end)
-      return parts.isEmpty ? context.sluice.empty() : .mergingPlaced(parts, label: label, update)
+      return parts.isEmpty ? context.sluice.empty() : .mergingPlaced(parts, label: spec.label, update)
     }
+    windows.needPast(spec.length + spec.slide)
+    return windows
   }
 
   /// As `reducedWindows`, from the window before: what left is taken back and what came is added, so that each pane is
@@ -52,16 +107,15 @@ extension DStream {
   /// Each key is kept with the number of panes it occurs in, so that it goes with its last one. A partition of the window
   /// before that was not computed is no loss: then the panes are merged.
   @inlinable package func slidWindows<Key: Hashable & Sendable, Value: Sendable>(
-    _ spec: WindowSpec, label: String, combine: @escaping @Sendable (Value, Value) throws -> Value,
+    _ spec: WindowSpec, combine: @escaping @Sendable (Value, Value) throws -> Value,
     inverse: @escaping @Sendable (Value, Value) throws -> Value,
     filter: (@Sendable ((Key, Value)) throws -> Bool)?
   ) -> DStream<(Key, Value)> where Element == (Key, Value) {
     let update: @Sendable (inout Value, Value) throws -> Void = { $0 = try combine($0, $1) }
-    notePanesInMemory(spec)
     let panes = PaneStore<(Key, Value)>(spec, of: self)
     let running = RunningWindow(of: self)
-    return DStream<(Key, Value)>(
-      context, label: label, parents: [self], slide: spec.slide, windowEnd: { spec.end($0) }
+    let windows = DStream<(Key, Value)>(
+      context, label: spec.label, parents: [self], slide: spec.slide, windowEnd: { spec.end($0) }
     ) { [self] frame in
       takeBatch(panes, frame)
       guard let end = spec.end(frame) else { return nil }
@@ -79,7 +133,7 @@ extension DStream {
       running.slide(to: end, held, frame.number)
       let previous = before?.held
       return RDD<(Key, Value)>(
-        context.sluice, label: label, partitionCount: first.partitionCount,
+        context.sluice, label: spec.label, partitionCount: first.partitionCount,
         dependencies: (left + all).map { .narrow($0) }, partitioning: first.partitioning,
         weight: { partition in
           // Expected work of passing an entry from window to window: 40 ns.
@@ -115,21 +169,15 @@ extension DStream {
         if output.count > 0 { try emit(output.view) }
       }
     }
-  }
-
-  /// Says at the start that a restart loses the panes.
-  @usableFromInline package func notePanesInMemory(_ spec: WindowSpec) {
-    guard context.environment.checkpointDirectory != nil else { return }
-    context.environment.log(
-      "the panes of the windows of \(spec.length.text) over '\(name)' are in memory only: after a restart the first "
-        + "windows miss what came before it")
+    windows.needPast(spec.length + spec.slide)
+    return windows
   }
 
   /// Holds the batch: what windows will be made of.
   @inlinable func takeBatch<Key: Hashable & Sendable, Value: Sendable>(
     _ panes: PaneStore<(Key, Value)>, _ frame: BatchFrame
   ) where Element == (Key, Value) {
-    panes.add(frame, dataset(frame)) { dataset, partitions in
+    panes.add(frame, time(frame), dataset(frame)) { dataset, partitions in
       let held = dataset.held(in: partitions)
       return (held, { partition, task in try held.compute(partition, task) { _ in } })
     }

@@ -7,11 +7,13 @@ import Groundwork
 /// greatest common divisor of length and slide.
 @usableFromInline package struct WindowSpec: Sendable {
   /// How far a window reaches back from its end.
-  package let length: Duration
+  @usableFromInline package let length: Duration
   /// How far apart the ends of windows are.
   @usableFromInline package let slide: Duration
   /// How long a pane is.
   package let pane: Duration
+  /// The operator's, for people.
+  @usableFromInline package let label: String
 
   /// Checks both against the batch interval, or the slide of the stream where that is one of windows already; what is
   /// wrong is noted in the context, whose start then fails with it.
@@ -19,6 +21,7 @@ import Groundwork
     let unit = stream.slideDuration
     let context = stream.context
     self.length = length
+    self.label = label
     self.slide = slide ?? unit
     let what = unit == context.batchInterval ? "batch interval" : "slide of the windows it is made of,"
     for (name, duration) in [("window", length), ("slide", self.slide)]

@@ -12,12 +12,12 @@ enum ImportTable {
   static let codecLibraries: Set<String> = ["CZlib", "CLZ4", "CSnappy", "CZstd"]
 
   /// Module maps over libraries of the system: no Swift in them.
-  static let systemLibraries = codecLibraries.union(["CMicrohttpd"])
+  static let systemLibraries = codecLibraries.union(["CMicrohttpd", "CSQLite"])
 
   /// Floor by floor; what stands in a row is all that its target may import of ours.
   static let rows: [String: Set<String>] = [
     // Floor 0
-    "CZlib": [], "CLZ4": [], "CSnappy": [], "CZstd": [], "CMicrohttpd": [], "CPrimitives": [],
+    "CZlib": [], "CLZ4": [], "CSnappy": [], "CZstd": [], "CMicrohttpd": [], "CSQLite": [], "CPrimitives": [],
     "Groundwork": ["CPrimitives"],
     // Floor 1
     "SystemInterfaces": ["Groundwork"],
@@ -41,14 +41,16 @@ enum ImportTable {
       "Streaming", "Datasets", "KafkaClients", "KafkaProtocol", "Codecs", "SystemInterfaces", "Groundwork",
     ],
     "FileStreaming": ["Streaming", "Datasets", "Journals", "Codecs", "SystemInterfaces", "Groundwork"],
-    "Monitoring": ["Streaming", "Groundwork", "CMicrohttpd"],
+    "SQLStreaming": ["Streaming", "Datasets", "SystemInterfaces", "Groundwork", "CSQLite"],
+    // JobScheduling, Datasets: the page shows what the scheduler and the block store count.
+    "Monitoring": ["Streaming", "JobScheduling", "Datasets", "SystemInterfaces", "Groundwork", "CMicrohttpd"],
     // Side: CPrimitives has the Linux calls that Swift's Glibc module hides.
     "LinuxSystem": ["SystemInterfaces", "Groundwork", "CPrimitives"],
     // Roof and root
     "Sluice": [
       "Groundwork", "SystemInterfaces", "WireFormat", "Codecs", "Journals", "KafkaProtocol", "Datasets", "LogStorage",
-      "KafkaClients", "JobScheduling", "LogBroker", "Streaming", "KafkaStreaming", "FileStreaming", "Monitoring",
-      "LinuxSystem",
+      "KafkaClients", "JobScheduling", "LogBroker", "Streaming", "KafkaStreaming", "FileStreaming", "SQLStreaming",
+      "Monitoring", "LinuxSystem",
     ],
     "SluiceCommand": [
       "Sluice", "LogBroker", "LogStorage", "KafkaClients", "KafkaProtocol", "Groundwork", "SystemInterfaces",

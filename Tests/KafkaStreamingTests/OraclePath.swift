@@ -103,7 +103,7 @@ final class OraclePath: FaultyWorld {
 
   // MARK: The end
 
-  override func mayEnd(_ reason: String) -> Bool { definition.policy == .stop && reason.hasSuffix("Broken()") }
+  override func mayEnd(_ reason: String) -> Bool { definition.policy == .stop && reason.contains("Broken()") }
   override func lastNumber(_ partition: Int) -> Int { OracleEvent.farNumber + partition }
 
   override func finish() throws {

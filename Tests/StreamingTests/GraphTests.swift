@@ -186,8 +186,7 @@ import Testing
     try harness.advance(6)
     try harness.stop()
     #expect(sums.value == [1, 2, 3, 4, 5, 6, 21])
-    // That of the present batch is held as well, but still has its parents.
-    #expect(cut.value == [false, true, false, true, false, false])
+    #expect(cut.value == [false, true, false, true, false, true])
     #expect(computed.value == 6 + 3)
   }
 

@@ -61,6 +61,7 @@ final class TestLog<Element: Sendable>: Sendable {
 
     var name: String { log.name }
     var isReplayable: Bool { true }
+    var recallsPastBatches: Bool { true }
     func start(_ environment: SourceEnvironment, ready: @escaping @Sendable (Result<Void, any Error>) -> Void) {
       ready(.success(()))
     }

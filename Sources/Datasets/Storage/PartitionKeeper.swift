@@ -28,6 +28,7 @@ final class EncodedBlock: ShuffleBlock, @unchecked Sendable {
 struct PartitionKeeper<Element>: ~Copyable {
   private let persisted: PersistedPartitions
   private let codec: ElementCodec<Element>?
+  private let detach = Detacher<Element>()
   private let task: TaskContext
   private var store: BlockStore { persisted.store }
 
@@ -61,7 +62,7 @@ struct PartitionKeeper<Element>: ~Copyable {
         if buffer.count >= store.frameSize || buffered == 65_536 { endFrame() }
       }
     } else {
-      for element in view { elements.append(detached(element)) }
+      for element in view { elements.append(detach(element)) }
     }
     if growth.isDue(view.count) { try measure(emit) }
   }

@@ -1,3 +1,4 @@
+import Datasets
 import Groundwork
 
 /// Which windows of event time an element belongs to.
@@ -180,5 +181,22 @@ extension Windowed: CustomStringConvertible {
     var joined = Window(start: session.start, end: session.end, partial: try add(partial))
     joined.isGiven = session.parts.count == 1 && windows[first].isGiven && windows[first].end == session.end
     windows.replaceSubrange(session.parts, with: [joined])
+  }
+}
+
+// So that keys and partial results of `Bytes` do not keep the arenas of their batches.
+
+extension Windowed: DetachableContainer {
+  /// Of the key.
+  package static var containerDetachment: Detachment? {
+    .part { (window: inout Self, detach: (inout Key) -> Void) in detach(&window.key) }
+  }
+}
+
+extension OpenWindows: DetachableContainer {
+  package static var containerDetachment: Detachment? {
+    .part { (open: inout Self, detach: (inout Partial) -> Void) in
+      for index in open.windows.indices { detach(&open.windows[index].partial) }
+    }
   }
 }

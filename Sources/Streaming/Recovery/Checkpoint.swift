@@ -28,7 +28,7 @@ package final class Checkpoint {
   package let cutBytes: Int64
   private let plans: BatchJournal
   private let commits: BatchJournal
-  private let files: any FileStore
+  let files: any FileStore
   private let sync: Sync
   private let lock: any FileLock
   private var skipped: Journal?

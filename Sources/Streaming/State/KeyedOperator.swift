@@ -15,6 +15,10 @@ protocol StatefulOperator: AnyObject {
   var version: Int { get }
   /// nil: as stored, else the context's parallelism.
   var wantedPartitions: Int? { get }
+  /// How its entries are made, where types alone do not say it.
+  var shape: StateShape? { get }
+  /// Whose name and partitions it shares, with a word behind the name: its state can be made anew from that one's.
+  var leader: (any StatefulOperator)? { get }
   func canRead(stateType: String, version: Int) -> Bool
 
   /// Makes room; before anything is read back.
@@ -33,6 +37,8 @@ protocol StatefulOperator: AnyObject {
   func abort(_ batch: BatchNumber)
   /// Keys after the batch that was prepared last.
   var keyCount: Int { get }
+  /// Bytes that the tables take, without what keys and values refer to.
+  var tableBytes: Int { get }
   var isNew: Bool { get }
   var partitionCount: Int { get }
   func slice(_ partition: Int, from: Int, bytes: Int) -> (blocks: [Bytes], next: Int?)
@@ -53,35 +59,44 @@ package final class KeyedOperator<
   private let placedBy: @Sendable (Key) -> UInt64
   /// Whether what changes is written; else it is in memory only.
   private let encodes: Bool
+  private let detach = StateDetacher<Key, Value>()
   let wantedPartitions: Int?
+  let shape: StateShape?
+  private(set) var leader: (any StatefulOperator)?
+  /// Whether another one computes it with itself, in every partition.
+  private var isLed = false
   private var stream: AnyDStream?
   private var dataset: (@Sendable (BatchFrame) -> AnyRDD?)?
   /// Counts what a partition's result says, once in each batch.
   package var onResult: @Sendable (StateResult<Key, Value, Output>, TaskContext) -> Void = { _, _ in }
   private var cells: [StateCell<Key, Value>] = []
   private var run: StateRun<Key, Value, Output>?
-  private(set) var isNew = true
+  @usableFromInline package private(set) var isNew = true
   private var keysCommitted = 0
   private var keysPrepared = 0
   /// Whether somebody asks for all keys of each batch.
   private var withSnapshots = false
   /// The deadline of keys that were stored without one; nil leaves them so.
   package var deadlineOfOld: (@Sendable (Timestamp) -> Int64)?
+  /// The deadline of keys that are read back, whatever they were stored with; as stored where nil.
+  private var deadlineOfKey: (@Sendable (Key) -> Int64)?
   /// Entries of tables that tasks have read, and changes that were written, of all committed batches.
   package private(set) var looked = 0
   package private(set) var changesWritten = 0
-  private(set) var aliases: [String] = []
+  private var ownAliases: [String] = []
 
   /// - Parameters:
   ///   - partitions: state partitions; nil takes those that are stored, or the context's parallelism.
   ///   - schema: how values are written.
+  ///   - shape: how entries are made, where types alone do not say it.
   ///   - placedBy: the hash that decides a key's partition.
   @usableFromInline package init(
-    _ context: StreamingContext, partitions: Int?, schema: StateSchema<Value>,
+    _ context: StreamingContext, partitions: Int?, schema: StateSchema<Value>, shape: StateShape? = nil,
     placedBy: @escaping @Sendable (Key) -> UInt64 = { stableHash($0) }
   ) {
     self.context = context
     self.schema = schema
+    self.shape = shape
     self.placedBy = placedBy
     encodes = context.environment.checkpointDirectory != nil
     wantedPartitions = partitions.map { max(1, $0) }
@@ -91,11 +106,26 @@ package final class KeyedOperator<
   /// Says which stream begins the run of each batch, and which carries the operator's name, where that is another.
   @usableFromInline package func bind<Element>(to stream: DStream<Element>, namedBy outer: AnyDStream? = nil) {
     self.stream = outer ?? stream
+    stream.noteState()
+    outer?.noteState()
     dataset = { frame in stream.dataset(frame) }
     StateCoordinator.of(context).bind(self, outer ?? stream)
   }
 
-  package func add(aliases more: [String]) { aliases += more }
+  /// Has its state go with another operator's, whose results its own computation asks for; it must have been made later.
+  @usableFromInline package func follow<K, V, O, Element>(_ other: KeyedOperator<K, V, O>, in stream: DStream<Element>)
+  {
+    leader = other
+    other.isLed = true
+    dataset = { frame in stream.dataset(frame) }
+  }
+
+  /// Has the deadlines of keys that are read back follow from the keys.
+  @usableFromInline package func setDeadlineOfKey(_ deadline: @escaping @Sendable (Key) -> Int64) {
+    deadlineOfKey = deadline
+  }
+
+  package func add(aliases more: [String]) { ownAliases += more }
   package func keepSnapshots() { withSnapshots = true }
 
   /// Begins a batch: called once for each, by the stream that the operator is bound to, on the driver's loop.
@@ -105,7 +135,7 @@ package final class KeyedOperator<
     if cells.isEmpty { open(partitions: wantedPartitions ?? context.sluice.defaultParallelism) }
     let run = StateRun(
       frame.identity, name: name, cells: cells, isNew: isNew, withSnapshot: withSnapshots, encodes: encodes,
-      compute: compute)
+      detach, compute: compute)
     self.run = run
     return run
   }
@@ -121,8 +151,12 @@ package final class KeyedOperator<
 
   // MARK: StatefulOperator
 
-  var name: String { stream?.name ?? "unnamed" }
-  var isDerivedName: Bool { stream.map { context.operators[$0.operatorIndex].isDerived } ?? true }
+  var name: String { leader.map { Self.led($0.name) } ?? stream?.name ?? "unnamed" }
+  var aliases: [String] { leader.map { $0.aliases.map(Self.led) } ?? ownAliases }
+  private static func led(_ name: String) -> String { name + " running" }
+  var isDerivedName: Bool {
+    leader != nil ? false : stream.map { context.operators[$0.operatorIndex].isDerived } ?? true
+  }
   var lineage: String {
     var labels: [String] = []
     var pending: [AnyDStream] = stream.map { [$0] } ?? []
@@ -160,15 +194,16 @@ package final class KeyedOperator<
       var failure: (any Error)?
       try StoredChange.each(in: changes) { change throws(StreamDecodingError) in
         guard failure == nil else { return }
-        let key = detached(try Key.streamDecoded(change.key))
+        let key = detach.key(try Key.streamDecoded(change.key))
         let cell = cells[Int(truncatingIfNeeded: placedBy(key) % UInt64(cells.count))]
         guard let bytes = change.value else { return cell.load(key, nil, deadline: nil) }
+        let deadline = deadlineOfKey.map { $0(key) } ?? change.deadline
         guard let migrate else {
-          return cell.load(key, detached(try Value.streamDecoded(bytes)), deadline: change.deadline)
+          return cell.load(key, detach.value(try Value.streamDecoded(bytes)), deadline: deadline)
         }
         do {
           var reader = StreamReader(bytes)
-          cell.load(key, try migrate(&reader), deadline: change.deadline)
+          cell.load(key, detach.value(try migrate(&reader)), deadline: deadline)
         } catch {
           failure = error
         }
@@ -193,7 +228,7 @@ package final class KeyedOperator<
   }
 
   func completion(_ frame: BatchFrame) -> CompletionJob? {
-    guard let dataset = dataset?(frame), let run = run else { return nil }
+    guard !isLed, let dataset = dataset?(frame), let run = run else { return nil }
     return CompletionJob(label: name, dataset: dataset) { [onResult] partition, task in
       onResult(try run.result(partition, task), task)
     }
@@ -237,6 +272,7 @@ package final class KeyedOperator<
   }
 
   var keyCount: Int { keysPrepared }
+  var tableBytes: Int { cells.reduce(0) { $0 + $1.allocatedBytes } }
 
   func slice(_ partition: Int, from: Int, bytes: Int) -> (blocks: [Bytes], next: Int?) {
     cells[partition].slice(from: from, bytes: bytes)

@@ -21,6 +21,10 @@ struct StateDeclaration: Sendable {
   var stateType: String
   var version: Int
   var wantedPartitions: Int?
+  /// How its entries are made, where types alone do not say it.
+  var shape: StateShape?
+  /// Where its state goes with that of another operator of the job, and can be made anew from it: which, an earlier one.
+  var leader: Int?
   var canRead: @Sendable (_ stateType: String, _ version: Int) -> Bool = { _, _ in false }
 }
 
@@ -51,14 +55,22 @@ extension StateCatalog {
       }
       let names = [operation.name] + operation.aliases
       let found = names.lazy.compactMap { matching.catalog.current($0) }.first { !claimed.contains($0.name) }
-      guard let found else {
-        matching.add(operation, index, partitions: operation.wantedPartitions ?? parallelism)
+      let leader = operation.leader.map { matching.current[$0] }
+      let partitions = leader?.partitions ?? operation.wantedPartitions
+      if let found, try !operation.isRemade(from: found, leaderIsNew: leader.map { $0.id >= nextID } ?? false) {
+        claimed.insert(found.name)
+        try operation.check(found)
+        matching.take(operation, index, found, partitions: partitions ?? found.partitions)
+      } else {
+        if let found { matching.catalog.entries.removeAll { $0.name == found.name } }
+        matching.add(operation, index, partitions: partitions ?? parallelism)
         claimed.insert(operation.name)
-        continue
       }
-      claimed.insert(found.name)
-      try operation.check(found)
-      matching.take(operation, index, found)
+    }
+    // Windows that are not made from the one before any more: their panes say all.
+    let read = matching.readers
+    matching.catalog.entries.removeAll { entry in
+      read[entry.id] == nil && entry.isCurrent && entry.shape?.hasPrefix(Self.runningPrefix) == true
     }
     for entry in matching.catalog.entries
     where !matching.readers.keys.contains(entry.id) && entry.isCurrent {
@@ -80,19 +92,22 @@ extension StateCatalog {
 extension StateMatching {
   fileprivate mutating func add(_ operation: StateDeclaration, _ index: Int, partitions: Int) {
     let entry = StateCatalog.Entry(
-      id: catalog.nextID, name: operation.name, lineage: operation.lineage, partitions: partitions,
-      keyType: operation.keyType, stateType: operation.stateType, version: operation.version, isCurrent: true)
+      id: catalog.nextID, name: operation.name, lineage: operation.lineage, shape: operation.shape?.text,
+      partitions: partitions, keyType: operation.keyType, stateType: operation.stateType, version: operation.version,
+      isCurrent: true)
     catalog.nextID += 1
     catalog.entries.append(entry)
     current.append(entry)
     readers[entry.id] = (index, entry)
   }
 
-  fileprivate mutating func take(_ operation: StateDeclaration, _ index: Int, _ found: StateCatalog.Entry) {
+  fileprivate mutating func take(
+    _ operation: StateDeclaration, _ index: Int, _ found: StateCatalog.Entry, partitions: Int
+  ) {
     if found.name != operation.name {
       remarks.append("the state of '\(found.name)' is now that of '\(operation.name)'")
     }
-    let partitions = operation.wantedPartitions ?? found.partitions
+    if case .taken(let remark) = operation.fit(found) { remarks.append("the state of '\(operation.name)': \(remark)") }
     if partitions != found.partitions {
       remarks.append("the state of '\(operation.name)' moves from \(found.partitions) to \(partitions) partitions")
     }
@@ -101,6 +116,7 @@ extension StateMatching {
       catalog.entries[place].name = operation.name
       guard catalog.entries[place].id == found.id else { continue }
       catalog.entries[place].lineage = operation.lineage
+      catalog.entries[place].shape = operation.shape?.text
       catalog.entries[place].isCurrent = isSame
       catalog.entries[place].partitions = partitions
       if isSame {
@@ -117,6 +133,26 @@ extension StateMatching {
 }
 
 extension StateDeclaration {
+  /// What becomes of state of another shape; nil where the shape is the same, or neither has one.
+  fileprivate func fit(_ entry: StateCatalog.Entry) -> StateFit? {
+    guard let shape, let stored = entry.shape, stored != shape.text else { return nil }
+    return shape.fit(stored)
+  }
+
+  /// Whether what is stored is passed over, because it is made anew.
+  fileprivate func isRemade(
+    from entry: StateCatalog.Entry, leaderIsNew: Bool
+  ) throws(StreamingError) -> Bool {
+    switch fit(entry) {
+    case .remade: return true
+    case .refused(let reason):
+      throw .checkpoint(
+        "the state of '\(name)' does not fit: \(reason). Or give the operator another name, and drop the old state by "
+          + "starting once with sluice.streaming.state.drop=\(entry.name)")
+    case .taken, nil: return leaderIsNew
+    }
+  }
+
   /// Whether what is stored can be this operator's.
   fileprivate func check(_ entry: StateCatalog.Entry) throws(StreamingError) {
     let drop = "or drop it by starting once with sluice.streaming.state.drop=\(entry.name)"

@@ -13,6 +13,8 @@ struct StateCatalog: Sendable, Equatable {
     var name: String
     /// For a derived name, the operators that lead to it: where they differ, it is taken to be another operator.
     var lineage: String?
+    /// How entries are made, where types alone do not say it: see `StateShape`.
+    var shape: String?
     /// State partitions.
     var partitions: Int
     var keyType: String
@@ -40,6 +42,7 @@ struct StateCatalog: Sendable, Equatable {
       fields += ["key=\(entry.keyType)", "state=\(entry.stateType)", "version=\(entry.version)"]
       fields.append("current=\(entry.isCurrent)")
       if let lineage = entry.lineage { fields.append("lineage=\(lineage)") }
+      if let shape = entry.shape { fields.append("shape=\(shape)") }
       lines.append(fields.joined(separator: "\t"))
     }
     return lines.joined(separator: "\n")
@@ -70,8 +73,9 @@ struct StateCatalog: Sendable, Equatable {
         else { return nil }
         entries.append(
           Entry(
-            id: id, name: String(name), lineage: values["lineage"].map(String.init), partitions: partitions,
-            keyType: String(key), stateType: String(state), version: version, isCurrent: current == "true"))
+            id: id, name: String(name), lineage: values["lineage"].map(String.init),
+            shape: values["shape"].map(String.init), partitions: partitions, keyType: String(key),
+            stateType: String(state), version: version, isCurrent: current == "true"))
       default: return nil
       }
     }

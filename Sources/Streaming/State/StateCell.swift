@@ -92,6 +92,9 @@ final class StateCell<Key: Hashable & Sendable & StreamCodable, Value: StreamCod
     state.withLock { ($0.table.count, $0.table.timerCount, $0.applied) }
   }
 
+  /// Bytes that the table takes, without what keys and values refer to.
+  var allocatedBytes: Int { state.withLock { $0.table.allocatedBytes } }
+
   /// The entries from number `from` on, encoded, about `bytes` of them.
   /// - Returns: the encoded entries, and the number to go on with; nil at the end of the table.
   ///   What is pending is not in them: it is younger than the snapshot and stands in the log.

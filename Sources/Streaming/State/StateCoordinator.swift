@@ -51,13 +51,22 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
     Dictionary(operators.map { ($0.name, $0.keyCount) }, uniquingKeysWith: { first, _ in first })
   }
 
+  /// How large each operator's state is, in the order of definition.
+  var sizes: [StateSize] {
+    operators.map {
+      StateSize(operatorName: $0.name, keys: $0.keyCount, partitions: $0.partitionCount, tableBytes: $0.tableBytes)
+    }
+  }
+
   private var declarations: [StateDeclaration] {
     operators.map { operation in
       let reader = UncheckedReader(operation)
       return StateDeclaration(
         name: operation.name, aliases: operation.aliases, lineage: operation.isDerivedName ? operation.lineage : nil,
         keyType: operation.keyType, stateType: operation.stateType, version: operation.version,
-        wantedPartitions: operation.wantedPartitions, canRead: { reader.operation.canRead(stateType: $0, version: $1) })
+        wantedPartitions: operation.wantedPartitions, shape: operation.shape,
+        leader: operation.leader.flatMap { leader in operators.firstIndex { $0 === leader } },
+        canRead: { reader.operation.canRead(stateType: $0, version: $1) })
     }
   }
 

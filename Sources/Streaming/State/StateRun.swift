@@ -20,9 +20,12 @@ package final class StateResult<
   private let changes: Mutex<Changes?>
   private let snapshot: Mutex<ContiguousArray<(Key, Value)>?>
 
-  init(_ output: Output, _ view: StateView<Key, Value>, withSnapshot: Bool, encodes: Bool) {
+  init(
+    _ output: Output, _ view: StateView<Key, Value>, withSnapshot: Bool, encodes: Bool,
+    _ detach: StateDetacher<Key, Value>
+  ) {
     self.output = output
-    let (changes, blocks, growth) = view.finish(encodes: encodes)
+    let (changes, blocks, growth) = view.finish(encodes: encodes, detach)
     looked = view.looked
     self.changes = Mutex(Changes(changes: changes, blocks: blocks, growth: growth, timerTime: view.timerTime))
     snapshot = Mutex(withSnapshot ? view.all() : nil)
@@ -61,12 +64,13 @@ package final class StateRun<
   private let isNew: Bool
   private let withSnapshot: Bool
   private let encodes: Bool
+  private let detach: StateDetacher<Key, Value>
   private let compute: Compute
   private let state: Mutex<State>
 
   init(
     _ batch: BatchIdentity, name: String, cells: [StateCell<Key, Value>], isNew: Bool, withSnapshot: Bool,
-    encodes: Bool, compute: @escaping Compute
+    encodes: Bool, _ detach: StateDetacher<Key, Value>, compute: @escaping Compute
   ) {
     self.batch = batch
     self.name = name
@@ -74,6 +78,7 @@ package final class StateRun<
     self.isNew = isNew
     self.withSnapshot = withSnapshot
     self.encodes = encodes
+    self.detach = detach
     self.compute = compute
     state = Mutex(State(results: Array(repeating: nil, count: cells.count)))
   }
@@ -94,7 +99,7 @@ package final class StateRun<
     }
     let view = StateView(table, isNew: isNew)
     let output = try compute(partition, task, view)
-    let result = StateResult(output, view, withSnapshot: withSnapshot, encodes: encodes)
+    let result = StateResult(output, view, withSnapshot: withSnapshot, encodes: encodes, detach)
     return state.withLock { state in
       guard state.generation == generation else { return result }
       if let first = state.results[partition] { return first }

@@ -28,6 +28,10 @@ import Groundwork
 
   /// Keys in the table.
   package var count: Int { entries.count - free.count }
+  /// Bytes that the table takes, without what keys and values refer to.
+  package var allocatedBytes: Int {
+    entries.capacity * MemoryLayout<Entry?>.stride + (slots.capacity + free.capacity) * 8
+  }
   /// Timers kept, due ones that have moved included.
   package var timerCount: Int { timers.timers.count }
   /// One more than the largest number of an entry.

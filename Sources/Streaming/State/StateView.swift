@@ -117,8 +117,12 @@ import Groundwork
   }
 
   /// The changes, and their encoded blocks.
-  /// - Parameter encodes: whether blocks are wanted.
-  func finish(encodes: Bool) -> (changes: ContiguousArray<StateChange<Key, Value>>, blocks: [Bytes], growth: Int) {
+  /// - Parameters:
+  ///   - encodes: whether blocks are wanted.
+  ///   - detach: gives keys and values that are kept memory of their own.
+  func finish(
+    encodes: Bool, _ detach: StateDetacher<Key, Value>
+  ) -> (changes: ContiguousArray<StateChange<Key, Value>>, blocks: [Bytes], growth: Int) {
     var changes: ContiguousArray<StateChange<Key, Value>> = []
     var writer = ChangeWriter()
     var growth = 0
@@ -132,7 +136,9 @@ import Groundwork
         continue
       }
       if entry.value == nil { growth -= 1 } else if entry.index < 0 { growth += 1 }
-      let key = touched.key(at: number)
+      // That in the table has memory of its own.
+      let known = entry.index >= 0 ? table.entry(entry.index)?.key : nil
+      let key = known ?? detach.key(touched.key(at: number))
       if !encodes {
         // In memory only.
       } else if let value = entry.value {
@@ -140,10 +146,16 @@ import Groundwork
       } else {
         writer.append(key, deadline: nil, value: nil)
       }
-      changes.append(StateChange(key: key, value: entry.value.map(detached), deadline: entry.deadline))
+      changes.append(StateChange(key: key, value: entry.value.map { detach.value($0) }, deadline: entry.deadline))
     }
     return (changes, writer.finish(), growth)
   }
+}
+
+/// Gives what state keeps memory of its own.
+struct StateDetacher<Key, Value>: Sendable {
+  let key = Detacher<Key>()
+  let value = Detacher<Value>()
 }
 
 extension Bytes {
