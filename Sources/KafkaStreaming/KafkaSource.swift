@@ -110,6 +110,7 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
       guard !waits, let arrived = arrived[index] else {
         let next = positions[partition]!.next
         plan.ranges.append(OffsetRange(partition, from: next, until: next))
+        plan.contents.append(RangeContent())
         continue
       }
       take(partition, arrived, shares[index], pieceMax: pieceMax, into: &plan, number: batch.number)
@@ -138,6 +139,7 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
       let range = OffsetRange(partition, from: position.next, until: taken.until)
       if range.isEmpty, !isFirst { break }
       plan.ranges.append(range)
+      plan.contents.append(taken.content)
       if range.isEmpty {
         // Nothing is there, which is no limit, or nothing of it may be taken.
         if taken.isLimited { break }

@@ -2,6 +2,7 @@ import Datasets
 import Groundwork
 import KafkaClients
 import KafkaProtocol
+import Streaming
 
 /// A range that a task found missing: fetched from its topic again, into the place where tasks look.
 struct RangeFetch: FetchableInput {
@@ -25,8 +26,8 @@ struct RangeFetch: FetchableInput {
   /// What was found where a range was fetched again.
   struct Found: Sendable {
     /// As the batches' headers count them.
-    var records: Int
-    var bytes: Int
+    var content = RangeContent()
+    var bytes = 0
   }
 
   /// As `fetch`, and says what came.
@@ -51,13 +52,16 @@ struct RangeFetch: FetchableInput {
     _ fetched: FetchedRange, _ range: OffsetRange
   ) throws(RecordBatchError) -> (batches: [Bytes], found: Found) {
     var filter = AbortedFilter()
-    var found = Found(records: 0, bytes: 0)
+    var found = Found()
     var readable: [Bytes] = []
     for bytes in fetched.batches {
       let header = try bytes.withUnsafeBytes { raw throws(RecordBatchError) in try RecordBatchHeader.parse(raw) }
       if filter.hides(header, fetched.aborted) { continue }
       let inside = min(header.nextOffset, range.until) - max(header.baseOffset, range.from)
-      found.records += min(Int(header.recordCount), Int(max(0, inside)))
+      if inside > 0 {
+        found.content.add(
+          records: min(Int(header.recordCount), Int(inside)), at: header.baseOffset.rawValue, checksum: header.crc)
+      }
       found.bytes += bytes.count
       readable.append(bytes)
     }

@@ -154,8 +154,11 @@ final class PathHarness {
   }
 
   /// Everything in a topic, partition after partition.
-  func readAll(_ topic: String) throws -> [Row] {
-    var rows: [Row] = []
+  func readAll(_ topic: String) throws -> [Row] { try readBatches(topic).flatMap { $0 } }
+
+  /// As `readAll`, by record batches.
+  func readBatches(_ topic: String) throws -> [[Row]] {
+    var batches: [[Row]] = []
     let starts = try offsets(topic, .earliest)
     for (partition, end) in try ends(topic).enumerated() {
       let range = OffsetRange(
@@ -163,12 +166,14 @@ final class PathHarness {
       if range.isEmpty { continue }
       let found: FetchedRange = try answer { client, then in client.fetchRange(range, then: then) }
       for bytes in found.batches {
+        var rows: [Row] = []
         try RecordBatch(bytes).forEachRecord(using: workspace) { record in
           rows.append(Row(record, partition: partition))
         }
+        batches.append(rows)
       }
     }
-    return rows
+    return batches
   }
 
   /// A topic's values, sorted, with null as `(null)`.
