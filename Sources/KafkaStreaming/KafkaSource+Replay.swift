@@ -28,7 +28,7 @@ extension KafkaSource {
     for range in wanted {
       RangeFetch(
         range: range, number: batch.number, isolation: settings.isolation, topicID: topicIDs[range.topic] ?? .zero,
-        client: connection.client, fetched: fetched
+        client: connection.client, fetched: fetched, loss: loss(in: batch)
       ).fetchReadable { result in
         driver.post { [self] in
           switch result {
