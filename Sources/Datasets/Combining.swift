@@ -12,14 +12,14 @@ extension RDD {
         context, label: label, partitionCount: partitionCount, dependencies: [.narrow(self)], partitioning: partitioning
       ) { [context] partition, task, emit in
         var table = SpillingTable<Key, Combined>(task, context, label: label)
-        try task.naming(label) { try fill(partition, task, &table) }
+        try task.naming(label, byElement: false) { try fill(partition, task, &table) }
         try table.emitAll(merge, emit)
       }
     }
     let shuffle = ShuffleDependency(
       parent: ready(for: partitioner), reducePartitions: partitioner.partitionCount
     ) { [context] partition, task in
-      try task.naming(label) {
+      try task.naming(label, byElement: false) {
         var table = SpillingTable<Key, Combined>(task, context, label: label, try partitioner.resolved())
         try fill(partition, task, &table)
         return try table.finish()
@@ -52,7 +52,7 @@ extension ShuffleDependency {
       do {
         try table.merge(view, key: { $0.0 }, initial: { $0.1 }, update: { try merge(&$0, $1.1) })
       } catch {
-        task.noteFailure(in: label)
+        task.noteFailure(in: label, byElement: false)
         throw error
       }
     }

@@ -127,7 +127,7 @@ extension RDD {
     _ = try context.runner.run(self, partitions: Array(0..<partitionCount), label: "foreach") {
       dataset, partition, task in
       try dataset.compute(partition, task) { view in
-        for index in 0..<view.count { try body(view[index]) }
+        try task.naming("foreach") { for index in 0..<view.count { try body(view[index]) } }
       }
       return true
     }

@@ -81,7 +81,7 @@ extension RDD {
   ) -> RunningAction {
     runAsync(label: "foreach") { dataset, partition, task in
       try dataset.compute(partition, task) { view in
-        for index in 0..<view.count { try body(view[index]) }
+        try task.naming("foreach") { for index in 0..<view.count { try body(view[index]) } }
       }
       return true
     } then: {

@@ -33,6 +33,8 @@ public final class TaskContext {
   public var inputPosition: (() -> String)?
   /// The operator whose function threw first, for the message; nil where the task does not know.
   public private(set) var failedOperator: String?
+  /// Whether that operator looks at elements one by one: given the same element alone, its function would throw again.
+  package private(set) var hasFailedAtElement = false
   /// What the driver said of the job when it was submitted; see `SluiceContext.setLocalProperty`.
   public let localProperties: LocalProperties
   /// Whether the attempt has ended.
@@ -78,16 +80,22 @@ public final class TaskContext {
   public func raise(_ name: String, to value: Int64) { maxima[name] = max(maxima[name] ?? value, value) }
 
   /// Does an operator's work; where it throws, the operator is noted unless one before it in the lineage was.
-  @inlinable func naming<Output: ~Copyable>(_ label: String, _ work: () throws -> Output) throws -> Output {
+  /// - Parameter byElement: whether it looks at each element by itself.
+  @inlinable package func naming<Output: ~Copyable>(
+    _ label: String, byElement: Bool = true, _ work: () throws -> Output
+  ) throws -> Output {
     do { return try work() } catch {
-      noteFailure(in: label)
+      noteFailure(in: label, byElement: byElement)
       throw error
     }
   }
 
   /// Notes which operator's function threw; the first one counts, those around it only pass the error on.
-  public func noteFailure(in label: String) {
-    if failedOperator == nil { failedOperator = label }
+  /// - Parameter byElement: whether it looks at each element by itself.
+  public func noteFailure(in label: String, byElement: Bool = true) {
+    guard failedOperator == nil else { return }
+    failedOperator = label
+    hasFailedAtElement = byElement
   }
 }
 

@@ -23,6 +23,7 @@ enum KafkaDataset {
       if partition == 0, offsetsLost > 0 { task.count("offsetsLost", offsetsLost) }
       guard partition < ranges.count else { return }
       let range = ranges[partition].range
+      if range.isEmpty { return }
       guard let batches = fetched.batches(range) else { throw InputMissing(fetch(range)) }
       try read(range, batches, task, emit)
     }
@@ -46,12 +47,26 @@ enum KafkaDataset {
     }
     let topic = range.topic
     let partition = range.partition
+    // A task may read several ranges, and fail when it is through with them.
+    let before = task.inputPosition.map { read in { read() + " or " } } ?? { "" }
+    task.inputPosition = { before() + position(range.topicPartition, range.from, range.until) }
+    /// Lends a chunk; where what is done with it throws, says at which record.
+    func lend(_ records: UnsafeBufferPointer<ConsumerRecord>) throws {
+      do { try emit(records) } catch {
+        let failed = failedIndex(records, error, task, emit).map { $0...$0 } ?? 0...records.count - 1
+        let (first, last) = (records[failed.lowerBound].offset, records[failed.upperBound].offset)
+        task.inputPosition = { position(range.topicPartition, first, last + 1) }
+        throw error
+      }
+    }
     for bytes in batches {
       let section: RecordSection
       do {
         let batch = try RecordBatch(bytes)
         section = try batch.records(using: workspace)
       } catch {
+        // The error names the range itself.
+        task.inputPosition = nil
         throw UnreadableRange(range: range, reason: error)
       }
       // The buffer's records point into the section's memory: it is emptied before the section goes.
@@ -60,14 +75,36 @@ enum KafkaDataset {
           buffer.append(record, topic: topic, partition: partition)
           if buffer.isFull {
             task.recordsRead += buffer.count
-            try buffer.flush(emit)
+            try buffer.flush(lend)
           }
         }
         task.recordsRead += buffer.count
-        try buffer.flush(emit)
+        try buffer.flush(lend)
       }
     }
   }
+
+  /// Which record of a chunk an operator threw at: the attempt has failed, so its records can be lent once more, one by
+  /// one, and the one that gives the same error is it. That costs nothing as long as nothing fails.
+  /// - Returns: nil where the operator does not look at records one by one, or the error does not come again.
+  private static func failedIndex(
+    _ records: UnsafeBufferPointer<ConsumerRecord>, _ error: any Error, _ task: TaskContext,
+    _ emit: (UnsafeBufferPointer<ConsumerRecord>) throws -> Void
+  ) -> Int? {
+    guard task.hasFailedAtElement, !(error is TaskCancelled || error is InputMissing || error is ShuffleOutputMissing)
+    else { return nil }
+    for index in records.indices {
+      do { try emit(UnsafeBufferPointer(rebasing: records[index...index])) } catch let again {
+        return "\(again)" == "\(error)" ? index : nil
+      }
+    }
+    return nil
+  }
+}
+
+/// Where records stand, for people: `flights-0, offset 1234`, or `flights-0, offsets 1200 to 1299`.
+private func position(_ partition: TopicPartition, _ from: Offset, _ until: Offset) -> String {
+  until - from == 1 ? "\(partition), offset \(from)" : "\(partition), offsets \(from) to \(until.rawValue - 1)"
 }
 
 /// A range holds bytes that are no record batches.

@@ -139,7 +139,11 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
       let range = OffsetRange(partition, from: position.next, until: taken.until)
       if range.isEmpty, !isFirst { break }
       plan.ranges.append(range)
-      if range.isEmpty { break }
+      if range.isEmpty {
+        // Nothing is there, which is no limit, or nothing of it may be taken.
+        if taken.isLimited { break }
+        return
+      }
       isFirst = false
       positions[partition]!.next = taken.until
       positions[partition]!.filter = taken.filter

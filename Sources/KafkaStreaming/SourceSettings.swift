@@ -85,7 +85,12 @@ struct SourceSettings: Sendable {
     }
     onDataLoss =
       try definition.onDataLoss ?? choice("onDataLoss", DataLossPolicy.self, "is not fail, earliest or latest") ?? .fail
-    authority = try choice("offsetsFrom", OffsetAuthority.self, "is neither log nor group") ?? .log
+    if let text = text("offsetsFrom") {
+      guard let found = OffsetAuthority(text: text) else {
+        throw complaint("offsetsFrom", text, "is neither checkpoint nor group")
+      }
+      authority = found
+    }
     if let text = text("autoCommit") {
       guard text == "true" || text == "false" else { throw complaint("autoCommit", text, "is neither true nor false") }
       commitsOffsets = text == "true"

@@ -6,6 +6,15 @@ public enum OffsetAuthority: String, Sendable {
   case log
   /// The group's: somebody has reset it, and means it.
   case group
+
+  /// Reads the setting: `checkpoint`, which `log` is another word for, or `group`; nil for anything else.
+  public init?(text: String) {
+    switch text {
+    case "checkpoint", "log": self = .log
+    case "group": self = .group
+    default: return nil
+    }
+  }
 }
 
 /// Where one partition begins, decided from what a start has read. Pure; every outcome is a case.

@@ -146,7 +146,9 @@ extension DStream {
     return write(to: sink, label: "saveToTopic") { dataset, partition, task in
       var encoder = TopicEncoder(sink, task)
       try dataset.compute(partition, task) { view in
-        for index in 0..<view.count { try encoder.append(try record(view[index])) }
+        try task.naming("saveToTopic") {
+          for index in 0..<view.count { try encoder.append(try record(view[index])) }
+        }
       }
       return try encoder.finish()
     }

@@ -44,6 +44,9 @@ public struct BrokerConfiguration: Sendable {
   public var partitionCountMax = 10_000
   /// Hears what the broker has to say; called on its loop, and by `start`.
   public var log: @Sendable (BrokerLogLine) -> Void = { _ in }
+  /// Hears of a disk that has refused producers' records for 3 s, with the last refusal, and again with each further one:
+  /// for a process that has more to do than to serve. Called on the broker's loop.
+  public var storageFailed: @Sendable (LogError) -> Void = { _ in }
 
   /// - Parameters:
   ///   - dataDirectory: the folder it lives in; made if need be.

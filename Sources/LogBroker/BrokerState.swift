@@ -21,6 +21,7 @@ final class BrokerState: @unchecked Sendable {
   /// Fetches that wait for a log, in the order they came.
   private var waitingFetches: [ObjectIdentifier: [WaitingFetch]] = [:]
   private var pendingFlushes: [PendingFlush] = []
+  var storageTrouble = StorageTrouble()
   private var kinds: [Int16: RequestKind] = [:]
 
   private struct PendingFlush {

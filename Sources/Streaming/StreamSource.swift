@@ -122,6 +122,9 @@ public protocol StreamSource: AnyObject, Sendable {
   var takesLimits: Bool { get }
   /// Partitions among which a limit is shared; 0 before they are known.
   var limitedPartitions: Int { get }
+  /// Whether the first batches are bounded although nothing is known of the job's speed yet: for a source that may have
+  /// a backlog.
+  var isProbed: Bool { get }
   /// Bounds the plans from now on; called before each.
   func limit(_ decision: RateDecision)
   /// What is here for the next batch. No request goes out: it decides over data that has arrived.
@@ -163,6 +166,8 @@ extension StreamSource {
   public var takesLimits: Bool { false }
   /// None.
   public var limitedPartitions: Int { 0 }
+  /// They are.
+  public var isProbed: Bool { true }
   /// Does nothing.
   public func limit(_ decision: RateDecision) {}
   /// Gives an empty plan: what cannot be read again is lost, which is why such a source is at-most-once.

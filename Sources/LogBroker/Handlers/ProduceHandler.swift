@@ -71,7 +71,7 @@ extension BrokerState {
     } catch {
       answer.errorCode = KafkaErrorCode(error)
       answer.errorMessage = error.description
-      if answer.errorCode == .kafkaStorageError { report(.warning, "\(error)") }
+      if answer.errorCode == .kafkaStorageError { storageFailed(error) }
       return false
     }
   }

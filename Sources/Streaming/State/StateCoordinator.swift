@@ -51,6 +51,13 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
     Dictionary(operators.map { ($0.name, $0.keyCount) }, uniquingKeysWith: { first, _ in first })
   }
 
+  /// How large each operator's state is, in the order of definition.
+  var sizes: [StateSize] {
+    operators.map {
+      StateSize(operatorName: $0.name, keys: $0.keyCount, partitions: $0.partitionCount, tableBytes: $0.tableBytes)
+    }
+  }
+
   private var declarations: [StateDeclaration] {
     operators.map { operation in
       let reader = UncheckedReader(operation)
