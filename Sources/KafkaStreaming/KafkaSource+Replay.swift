@@ -29,7 +29,7 @@ extension KafkaSource {
       let range = plan.ranges[index]
       RangeFetch(
         range: range, number: batch.number, isolation: settings.isolation, topicID: topicIDs[range.topic] ?? .zero,
-        client: connection.client, fetched: fetched
+        client: connection.client, fetched: fetched, loss: loss(in: batch)
       ).fetchReadable { result in
         driver.post { [self] in
           switch result {

@@ -14,6 +14,16 @@ struct RangeFetch: FetchableInput {
   var topicID = UUID128.zero
   var client: KafkaClient
   var fetched: FetchedBatches
+  /// What to do where records of the range are gone.
+  var loss = Loss()
+
+  struct Loss: Sendable {
+    var policy = DataLossPolicy.fail
+    /// The range counts in a topic of the same name that is no more.
+    var isRecreated = false
+    /// Hears of what the range does not have, where the policy goes on without. On the client's loop.
+    var keep: @Sendable (Gap) -> Void = { _ in }
+  }
 
   var summary: String { "\(range)" }
 
@@ -32,19 +42,65 @@ struct RangeFetch: FetchableInput {
 
   /// As `fetch`, and says what came.
   func fetchReadable(then: @escaping @Sendable (Result<Found, any Error>) -> Void) {
-    client.loop.post {
-      client.fetchRange(range, bytesMax: .max, isolation: isolation, topicID: topicID) { result in
-        do {
-          let (batches, found) = try RangeFetch.readable(try result.get(), range)
-          fetched.insert(FetchedBatches.Block(range: range, batches: batches, bytes: found.bytes, number: number))
-          then(.success(found))
-        } catch let error as ClientError where error.kafkaCode == .offsetOutOfRange {
-          then(.failure(RangeGone(range: range)))
-        } catch {
-          then(.failure(error))
+    client.loop.post { loss.isRecreated ? goOnWithout(then) : fetch(from: range.from, then) }
+  }
+
+  /// Fetches the range, or what is left of it. On the client's loop, as all that follows.
+  private func fetch(from: Offset, _ then: @escaping @Sendable (Result<Found, any Error>) -> Void) {
+    let left = OffsetRange(range.topicPartition, from: from, until: range.until)
+    client.fetchRange(left, bytesMax: .max, isolation: isolation, topicID: topicID) { result in
+      do {
+        let (batches, found) = try RangeFetch.readable(try result.get(), range)
+        if from > range.from { loss.keep(gap(until: from, .retention)) }
+        insert(batches, found)
+        then(.success(found))
+      } catch let error as ClientError where error.kafkaCode == .offsetOutOfRange {
+        goOnWithout(then)
+      } catch {
+        then(.failure(error))
+      }
+    }
+  }
+
+  private func insert(_ batches: [Bytes], _ found: Found) {
+    fetched.insert(FetchedBatches.Block(range: range, batches: batches, bytes: found.bytes, number: number))
+  }
+
+  private func gap(until: Offset, _ reason: GapReason) -> Gap {
+    Gap(range.topicPartition, from: range.from, until: until, reason: reason)
+  }
+
+  /// Records of the range are gone: what the policy says.
+  private func goOnWithout(_ then: @escaping @Sendable (Result<Found, any Error>) -> Void) {
+    if loss.policy == .fail { return then(.failure(RangeGone(range: range))) }
+    let known = client.metadata.topics[range.topic]?.id ?? .zero
+    let isRecreated = loss.isRecreated || (topicID != .zero && known != .zero && known != topicID)
+    if isRecreated || loss.policy == .latest {
+      return leaveOut(isRecreated ? .recreated : .retention, then)
+    }
+    Offsets(client).list([range.topicPartition: .earliest]) { result in
+      switch result {
+      case .failure(let error): then(.failure(error))
+      case .success(let listed):
+        let start = listed[range.topicPartition]?.offset ?? range.until
+        if start >= range.until {
+          leaveOut(.retention, then)
+        } else if start > range.from {
+          fetch(from: start, then)
+        } else {
+          // It is the end of the range that is missing: the log was cut.
+          leaveOut(.truncated, then)
         }
       }
     }
+  }
+
+  /// The range is read as one without records.
+  private func leaveOut(_ reason: GapReason, _ then: @escaping @Sendable (Result<Found, any Error>) -> Void) {
+    loss.keep(gap(until: range.until, reason))
+    let nothing = Found(records: 0, bytes: 0)
+    insert([], nothing)
+    then(.success(nothing))
   }
 
   /// The batches with records for reading. The list of the first answer names what was open where the range begins.
@@ -78,6 +134,7 @@ struct RangeGone: DiagnosableError {
   var description: String {
     "\(range.topicPartition), offsets \(range.from) to \(range.until), had to be read again and is no longer in the topic: "
       + "retention has removed it, or the topic was made again; raise the topic's retention.ms above the time a batch can "
-      + "take with all its retries"
+      + "take with all its retries, and above the length of plain windows; to go on without what is gone, set "
+      + "sluice.kafka.onDataLoss to earliest"
   }
 }

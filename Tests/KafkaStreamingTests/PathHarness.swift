@@ -20,6 +20,8 @@ final class PathHarness {
   let client: KafkaClient
   let producer: Producer
   private(set) var brokerProcess: SimulatedProcess?
+  /// Kept, or else nobody would do its maintenance.
+  private var broker: Broker?
   private let brokerLog = Cell<[String]>([])
   private let workspace = CodecWorkspace()
 
@@ -51,6 +53,7 @@ final class PathHarness {
     configure(&configuration)
     let broker = Broker(world: process.world, loop: process.makeLoop(named: "broker"), configuration: configuration)
     brokerProcess = process
+    self.broker = broker
     do { _ = try broker.start() } catch {
       process.kill()
       throw error
