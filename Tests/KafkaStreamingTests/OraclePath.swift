@@ -103,7 +103,7 @@ final class OraclePath: FaultyWorld {
 
   // MARK: The end
 
-  override func mayEnd(_ reason: String) -> Bool { definition.policy == .stop && reason.hasSuffix("Broken()") }
+  override func mayEnd(_ reason: String) -> Bool { definition.policy == .stop && reason.contains("Broken()") }
   override func lastNumber(_ partition: Int) -> Int { OracleEvent.farNumber + partition }
 
   override func finish() throws {
@@ -115,6 +115,8 @@ final class OraclePath: FaultyWorld {
     if losesPower { path.simulation.losePower(of: jobDisk) }
     hasLostPower = hasLostPower || losesPower
     restartJob()
+    // What a power loss took back runs again, and gives its windows one batch later.
+    try waitUntilRead()
     try path.simulation.run(for: .seconds(1))
     try endJob()
   }
