@@ -12,6 +12,8 @@ struct SourceSettings: Sendable {
   var onDataLoss = DataLossPolicy.fail
   /// Where log and group do not agree.
   var authority = OffsetAuthority.log
+  /// Whether the job's log outlives a power loss.
+  var isLogDurable = true
   /// Whether offsets are committed after each batch's output.
   var commitsOffsets = true
   /// How the fetcher reads, isolation included.
@@ -85,6 +87,7 @@ struct SourceSettings: Sendable {
     }
     onDataLoss =
       try definition.onDataLoss ?? choice("onDataLoss", DataLossPolicy.self, "is not fail, earliest or latest") ?? .fail
+    isLogDurable = settings["sluice.streaming.checkpoint.sync"] != "none"
     if let text = text("offsetsFrom") {
       guard let found = OffsetAuthority(text: text) else {
         throw complaint("offsetsFrom", text, "is neither checkpoint nor group")

@@ -24,6 +24,9 @@ enum CommandTable {
   static var checkpoint: [(word: String, command: any Command.Type)] {
     [("show", CheckpointShow.self), ("diff", CheckpointDiff.self)]
   }
+  static var transactions: [(word: String, command: any Command.Type)] {
+    [("list", TransactionsList.self), ("describe", TransactionsDescribe.self), ("abort", TransactionsAbort.self)]
+  }
   static var commands: [(word: String, command: any Command.Type)] {
     [
       ("broker", BrokerCommand.self), ("produce", ProduceCommand.self), ("consume", ConsumeCommand.self),
@@ -36,6 +39,7 @@ enum CommandTable {
     var rows = commands.map { ("sluice \($0.word)", $0.command.spec.summary) }
     rows.insert(
       ("sluice topics …", "Lists, creates, describes and deletes topics: list, create, describe, delete."), at: 1)
+    rows.append(("sluice transactions …", "Shows transactions, and ends those that hang: list, describe, abort."))
     rows.append(("sluice checkpoint …", "Shows and compares what jobs keep for a restart: show, diff."))
     rows.append(("sluice version", "Prints the version."))
     rows.append(("sluice help COMMAND", "Explains a command; so does COMMAND --help."))
@@ -83,6 +87,20 @@ enum CommandTable {
       """
   }
 
+  static var transactionsOverview: String {
+    let rows = transactions.map { ("sluice transactions \($0.word)", $0.command.spec.summary) }
+    return """
+      Usage: sluice transactions list|describe|abort [options]
+
+      \(HelpText.twoColumns(rows, columns: 100).joined(separator: "\n"))
+
+      Example:
+        # who holds up the readers of committed records
+        sluice transactions list --state Ongoing
+
+      """
+  }
+
   /// Runs a command line.
   static func run(_ arguments: [String], _ process: CommandProcess) throws -> Int32 {
     guard let word = arguments.first else {
@@ -101,6 +119,8 @@ enum CommandTable {
       process.show("sluice \(SluiceVersion.text)\n")
       return ExitCode.success
     case "topics": return try run(rest, among: topics, "sluice topics", topicsOverview, process)
+    case "transactions":
+      return try run(rest, among: transactions, "sluice transactions", transactionsOverview, process)
     case "checkpoint": return try run(rest, among: checkpoint, "sluice checkpoint", checkpointOverview, process)
     default:
       return try run(word, among: commands, "sluice", rest, process)
@@ -129,7 +149,7 @@ enum CommandTable {
   ) throws -> Int32 {
     guard let command = table.first(where: { $0.word == word })?.command else {
       var known = table.map(\.word)
-      if parent == "sluice" { known += ["topics", "checkpoint", "version", "help"] }
+      if parent == "sluice" { known += ["topics", "transactions", "checkpoint", "version", "help"] }
       throw OptionError(.unknownCommand(word, suggestion: Suggestions.nearest(to: word, among: known)), command: parent)
     }
     let options = try command.spec.parse(arguments)

@@ -1,10 +1,35 @@
 import Datasets
 import Groundwork
 
+/// What a range of offsets holds, as far as a source can tell without reading the records: by this a repetition is
+/// compared with what was planned.
+public struct RangeContent: Sendable, Equatable {
+  /// Records of the range.
+  public var records: Int
+  /// Of what the range is made of (for topics the checksums and places of its record batches); 0 where it holds nothing.
+  public var hash: UInt64
+
+  /// - Parameters:
+  ///   - records: of the range.
+  ///   - hash: of what it is made of.
+  public init(records: Int = 0, hash: UInt64 = 0) {
+    self.records = records
+    self.hash = hash
+  }
+
+  /// Adds a piece, by its place and its checksum.
+  public mutating func add(records: Int, at place: Int64, checksum: UInt32) {
+    self.records += records
+    hash = Hash64.short(hash ^ UInt64(bitPattern: place), UInt64(checksum), seed: 1)
+  }
+}
+
 /// What one source gives to one batch: data, not code.
 public struct SourcePlan: Sendable, Equatable {
   /// The offsets of the batch, by topic partition, sorted; empty for a source that has none.
   public var ranges: [OffsetRange]
+  /// What each of the ranges holds, in their order; empty for a source that cannot tell.
+  public var contents: [RangeContent] = []
   /// Records in the plan, as the headers of arrived data count them; exact for sources that hold their records.
   public var records: Int
   /// Bytes in the plan as they arrived.

@@ -58,6 +58,9 @@ import Testing
         }
       }
     }
+    #expect(
+      StartDecision(logged: 10, committed: 20, isTopicKnown: true, authority: .log, isLogDurable: false)
+        == .logAhead(10, group: 20))
     #expect(problems.isEmpty, "\(problems)")
     #expect(
       seen == [

@@ -165,6 +165,9 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
     then(nil)
   }
 
+  /// A snapshot takes the place of changes that nobody can give again: the log must not fall behind it.
+  package var needsDurableDecision: Bool { store?.isWritingSnapshot ?? false }
+
   package func note(for batch: BatchIdentity, _ metrics: JobMetrics) -> String? {
     var lines = store.map { ["change=\($0.lastChange)"] } ?? []
     for operation in operators {
