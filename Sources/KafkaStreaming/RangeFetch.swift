@@ -98,7 +98,7 @@ struct RangeFetch: FetchableInput {
   /// The range is read as one without records.
   private func leaveOut(_ reason: GapReason, _ then: @escaping @Sendable (Result<Found, any Error>) -> Void) {
     loss.keep(gap(until: range.until, reason))
-    let nothing = Found(records: 0, bytes: 0)
+    let nothing = Found()
     insert([], nothing)
     then(.success(nothing))
   }

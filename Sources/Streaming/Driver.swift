@@ -265,7 +265,7 @@ final class Driver: @unchecked Sendable {
       return true
     case .skip:
       // Some of it may be visible, so it cannot be said to be in no output: the next run repeats it.
-      guard !failed.mayBeVisible else { return false }
+      guard !failed.mayBeVisible, !context.participants.contains(where: \.hasRemains) else { return false }
       do throws(StreamingError) {
         try skip(frame, error)
       } catch {

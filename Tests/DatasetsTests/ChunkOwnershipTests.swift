@@ -39,7 +39,8 @@ import Testing
         model += [number * 3, number * 3]
       }
       #expect(result.map(\.0.number) == model)
-      #expect(counter.alive.load(ordering: .relaxed) == Set(model).count)
+      // Optimised code lets go of the result after its last use.
+      withExtendedLifetime(result) { #expect(counter.alive.load(ordering: .relaxed) == Set(model).count) }
     }
     #expect(counter.alive.load(ordering: .relaxed) == 0)
   }

@@ -267,12 +267,17 @@ class FaultyWorld {
     try wait("the load is acknowledged") { loader.outstanding == 0 || !loader.failures.isEmpty }
     for loader in loaders { problems += loader.failures }
     guard problems.isEmpty else { return }
+    try waitUntilRead()
+    try finish()
+  }
+
+  /// Runs on until the job has put the whole input into batches.
+  final func waitUntilRead() throws {
     let ends = try path.ends("in")
     try wait("the input is in a batch") { [self] in
       revive()
       return !problems.isEmpty || reached(ends)
     }
-    try finish()
   }
 
   final func endJob() throws {

@@ -220,9 +220,8 @@ struct OracleCheck {
     if path.definition.state == .mapWithState, unordered(model.states) != unordered(totals) {
       problems.append("totals \(model.states) for \(totals)")
     }
-    let times = Set(outputs.map(\.record.batch.time.milliseconds))
     var given: [String: [Int]] = [:]
-    for row in path.ledger.windows.filter({ times.contains($0.time) }).flatMap(\.rows) {
+    for row in outputs.flatMap(\.output.windows) {
       let parts = row.split(separator: " ", maxSplits: 2)
       guard parts.count == 3 else { continue }
       given["\(parts[0]) \(parts[1])"] =

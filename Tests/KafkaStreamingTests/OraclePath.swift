@@ -115,6 +115,8 @@ final class OraclePath: FaultyWorld {
     if losesPower { path.simulation.losePower(of: jobDisk) }
     hasLostPower = hasLostPower || losesPower
     restartJob()
+    // What a power loss took back runs again, and gives its windows one batch later.
+    try waitUntilRead()
     try path.simulation.run(for: .seconds(1))
     try endJob()
   }

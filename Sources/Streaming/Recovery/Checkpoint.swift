@@ -139,7 +139,9 @@ package final class Checkpoint {
   package func decided(_ record: BatchRecord, mustStay: Bool = false) throws(StreamingError) {
     // What moves nothing may be forgotten: it would be decided the same way again.
     let moves = record.sources.contains { !$0.plan.isEmpty } || record.notes != last?.notes
-    try commits.append(record, sync: mustStay || sync != .none && moves)
+    // The first one stays whatever the setting: without a log a start would follow the consumer group, past what the state
+    // has lost.
+    try commits.append(record, sync: mustStay || last == nil || sync != .none && moves)
     last = record
   }
 

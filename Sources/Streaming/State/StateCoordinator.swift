@@ -168,6 +168,8 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
   /// A snapshot takes the place of changes that nobody can give again: the log must not fall behind it.
   package var needsDurableDecision: Bool { store?.isWritingSnapshot ?? false }
 
+  package var hasRemains: Bool { store?.isBroken ?? false }
+
   package func note(for batch: BatchIdentity, _ metrics: JobMetrics) -> String? {
     var lines = store.map { ["change=\($0.lastChange)"] } ?? []
     for operation in operators {
