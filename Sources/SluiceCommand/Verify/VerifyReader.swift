@@ -65,9 +65,7 @@ private final class TopicReader: @unchecked Sendable {
     if isDone { return }
     var configuration = FetcherConfiguration()
     configuration.isolation = .readCommitted
-    let fetcher = Fetcher(client, configuration: configuration) { [weak self] event in
-      process.loop.post { self?.heard(event) }
-    }
+    let fetcher = Fetcher(client, configuration: configuration) { [weak self] in self?.heard($0) }
     self.fetcher = fetcher
     fetcher.start(next)
     defer { fetcher.close() }
@@ -82,8 +80,10 @@ private final class TopicReader: @unchecked Sendable {
       do { try take(partition) } catch { failure = failure ?? error }
     case .failed(_, let error, let isStopped): if isStopped { failure = failure ?? error }
     case .offsetOutOfRange(let partition, let offset):
-      failure = failure ?? CommandError("\(partition) has no offset \(offset): its records were removed while it was read")
-    case .recreated(let partition): failure = failure ?? CommandError("\(partition.topic) was made again while it was read")
+      failure =
+        failure ?? CommandError("\(partition) has no offset \(offset): its records were removed while it was read")
+    case .recreated(let partition):
+      failure = failure ?? CommandError("\(partition.topic) was made again while it was read")
     }
   }
 

@@ -50,8 +50,8 @@ struct VerifyReport {
     of stage: VerifyStage, _ plan: VerifyPlan, _ process: CommandProcess
   ) throws -> [String] {
     let client = try stage.reference.connection
-    let metadata = try process.wait { client.metadata(for: nil, then: $0) }
-    return metadata.topics.keys.filter { !$0.hasPrefix("__") && !plan.inputs.contains($0) }.sorted()
+    let topics = try process.wait { Admin(client).listTopics(then: $0) }
+    return topics.map(\.name).filter { !$0.hasPrefix("__") && !plan.inputs.contains($0) }.sorted()
   }
 
   /// Whether nothing was lost and nothing doubled.

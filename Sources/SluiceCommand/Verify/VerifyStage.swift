@@ -20,7 +20,8 @@ final class VerifyStage {
     folder = plan.folder ?? "\(process.environment("TMPDIR") ?? "/tmp")/sluice-verify-\(process.pid)"
     keepsFolder = plan.folder != nil
     if try files.attributes(folder) != nil, try !files.list(folder).isEmpty {
-      throw CommandError("--work \(folder) is not empty: name a folder that is, or is not there", exitCode: ExitCode.usage)
+      throw CommandError(
+        "--work \(folder) is not empty: name a folder that is, or is not there", exitCode: ExitCode.usage)
     }
     reference = try VerifyPlace("\(folder)/undisturbed", plan, process)
     disturbed = try VerifyPlace("\(folder)/killed", plan, process)
@@ -56,11 +57,13 @@ final class VerifyPlace: @unchecked Sendable {
     self.process = process
     try process.world.files.createDirectories(work)
     try startBroker(listen: "127.0.0.1:0")
-    client = KafkaClient(
+    let client = KafkaClient(
       world: process.world, loop: process.loop,
-      configuration: ClientConfiguration(bootstrap: [Address(text: address)].compactMap { $0 }, clientID: "sluice-verify"))
+      configuration: ClientConfiguration(
+        bootstrap: [Address(text: address)].compactMap { $0 }, clientID: "sluice-verify"))
+    self.client = client
     let topics = plan.inputs.map { Admin.NewTopic($0, partitions: Int32(plan.partitions), replicationFactor: 1) }
-    try process.wait { Admin(connection).createTopics(topics, then: $0) }
+    try process.wait { Admin(client).createTopics(topics, then: $0) }
   }
 
   var connection: KafkaClient {
