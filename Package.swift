@@ -134,7 +134,7 @@ let package = Package(
     tests("LogStorageTests", ["LogStorage", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests(
       "KafkaClientsTests",
-      ["KafkaClients", "KafkaProtocol", "Codecs", "Simulation", "SystemInterfaces", "Groundwork"]),
+      ["KafkaClients", "LogBroker", "KafkaProtocol", "Codecs", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests(
       "LogBrokerTests", ["LogBroker", "LogStorage", "KafkaProtocol", "Simulation", "SystemInterfaces", "Groundwork"]),
     tests(
