@@ -159,7 +159,7 @@ final class PathHarness {
   /// Everything in a topic, partition after partition.
   func readAll(_ topic: String) throws -> [Row] { try readBatches(topic).flatMap { $0 } }
 
-  /// As `readAll`, by record batches.
+  /// As `readAll`, by record batches: those of committed records.
   func readBatches(_ topic: String) throws -> [[Row]] {
     var batches: [[Row]] = []
     let starts = try offsets(topic, .earliest)
@@ -167,8 +167,12 @@ final class PathHarness {
       let range = OffsetRange(
         TopicPartition(topic, PartitionIndex(Int32(partition))), from: Offset(starts[partition]), until: Offset(end))
       if range.isEmpty { continue }
-      let found: FetchedRange = try answer { client, then in client.fetchRange(range, then: then) }
+      let found: FetchedRange = try answer { client, then in
+        client.fetchRange(range, isolation: .readCommitted, then: then)
+      }
+      var filter = AbortedFilter()
       for bytes in found.batches {
+        if filter.hides(try RecordBatch(bytes).header, found.aborted) { continue }
         var rows: [Row] = []
         try RecordBatch(bytes).forEachRecord(using: workspace) { record in
           rows.append(Row(record, partition: partition))
