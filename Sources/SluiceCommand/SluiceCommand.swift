@@ -24,6 +24,9 @@ enum CommandTable {
   static var checkpoint: [(word: String, command: any Command.Type)] {
     [("show", CheckpointShow.self), ("diff", CheckpointDiff.self)]
   }
+  static var files: [(word: String, command: any Command.Type)] {
+    [("ls", FilesList.self), ("verify", FilesVerify.self)]
+  }
   static var commands: [(word: String, command: any Command.Type)] {
     [
       ("broker", BrokerCommand.self), ("produce", ProduceCommand.self), ("consume", ConsumeCommand.self),
@@ -37,6 +40,7 @@ enum CommandTable {
     rows.insert(
       ("sluice topics …", "Lists, creates, describes and deletes topics: list, create, describe, delete."), at: 1)
     rows.append(("sluice checkpoint …", "Shows and compares what jobs keep for a restart: show, diff."))
+    rows.append(("sluice files …", "Lists and checks the files of an output folder: ls, verify."))
     rows.append(("sluice version", "Prints the version."))
     rows.append(("sluice help COMMAND", "Explains a command; so does COMMAND --help."))
     return """
@@ -65,6 +69,20 @@ enum CommandTable {
       Example:
         # where a job stands
         sluice checkpoint show /var/lib/sessions
+
+      """
+  }
+
+  static var filesOverview: String {
+    let rows = files.map { ("sluice files \($0.word)", $0.command.spec.summary) }
+    return """
+      Usage: sluice files ls|verify DIR [options]
+
+      \(HelpText.twoColumns(rows, columns: 100).joined(separator: "\n"))
+
+      Example:
+        # is everything there, once
+        sluice files verify /srv/archive
 
       """
   }
@@ -102,6 +120,7 @@ enum CommandTable {
       return ExitCode.success
     case "topics": return try run(rest, among: topics, "sluice topics", topicsOverview, process)
     case "checkpoint": return try run(rest, among: checkpoint, "sluice checkpoint", checkpointOverview, process)
+    case "files": return try run(rest, among: files, "sluice files", filesOverview, process)
     default:
       return try run(word, among: commands, "sluice", rest, process)
     }
@@ -129,7 +148,7 @@ enum CommandTable {
   ) throws -> Int32 {
     guard let command = table.first(where: { $0.word == word })?.command else {
       var known = table.map(\.word)
-      if parent == "sluice" { known += ["topics", "checkpoint", "version", "help"] }
+      if parent == "sluice" { known += ["topics", "checkpoint", "files", "version", "help"] }
       throw OptionError(.unknownCommand(word, suggestion: Suggestions.nearest(to: word, among: known)), command: parent)
     }
     let options = try command.spec.parse(arguments)
