@@ -70,7 +70,8 @@ let package = Package(
       lifetimes),
     library("FileStreaming", ["Streaming", "Datasets", "Journals", "Codecs", "SystemInterfaces", "Groundwork"]),
     library("SQLStreaming", ["Streaming", "Datasets", "SystemInterfaces", "Groundwork", "CSQLite"]),
-    library("Monitoring", ["Streaming", "Groundwork", "CMicrohttpd"]),
+    library(
+      "Monitoring", ["Streaming", "JobScheduling", "Datasets", "SystemInterfaces", "Groundwork", "CMicrohttpd"]),
     // Side: the live seams.
     library("LinuxSystem", ["SystemInterfaces", "Groundwork", "CPrimitives"]),
     // Roof
@@ -142,7 +143,12 @@ let package = Package(
         "FileStreaming", "Streaming", "JobScheduling", "Datasets", "Codecs", "Journals", "Simulation", "LinuxSystem",
         "SystemInterfaces", "Groundwork",
       ]),
-    tests("MonitoringTests", ["Monitoring", "Streaming", "LinuxSystem", "SystemInterfaces", "Groundwork"]),
+    tests(
+      "MonitoringTests",
+      [
+        "Monitoring", "Streaming", "JobScheduling", "Datasets", "Simulation", "LinuxSystem", "SystemInterfaces",
+        "Groundwork",
+      ]),
     tests(
       "JobSchedulingTests",
       ["JobScheduling", "Datasets", "Simulation", "LinuxSystem", "SystemInterfaces", "Groundwork"]),

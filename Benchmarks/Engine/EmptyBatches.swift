@@ -4,36 +4,36 @@ import Sluice
 import Synchronization
 import SystemInterfaces
 
-/// How long a batch without records takes from its tick to its commit: what the engine itself costs.
+/// How long a batch without records takes from its tick to its commit, which is what the engine itself costs, and whether
+/// batches leave memory behind.
 enum EmptyBatches {
-  /// A source that is never empty handed and never has anything.
-  ///
-  /// Sendable: touched on the driver's loop alone.
-  private final class NothingSource: StreamSource, @unchecked Sendable {
-    private var left: Int
-    init(_ batches: Int) { left = batches }
-    var name: String { "nothing" }
-    var isReplayable: Bool { true }
-    func start(_ environment: SourceEnvironment, ready: @escaping @Sendable (Result<Void, any Error>) -> Void) {
-      ready(.success(()))
+  static let name = "empty batch"
+
+  struct Figures {
+    /// Seconds a batch.
+    var seconds: Double
+    /// Batches, and the process's resident bytes before that one was planned.
+    var early: (batches: Int, bytes: Int)
+    var late: (batches: Int, bytes: Int)
+
+    var text: String {
+      func memory(_ figure: (batches: Int, bytes: Int)) -> String {
+        "\(Engine.fixed(Double(figure.bytes) / 1e6)) MB after \(figure.batches) batches"
+      }
+      return "\(Engine.fixed(seconds * 1e6)) µs from tick to commit, in memory; resident \(memory(early)), "
+        + "\(memory(late))"
     }
-    func plan(_ batch: BatchIdentity, interval: Duration) -> SourcePlan {
-      left -= 1
-      return SourcePlan()
+
+    var json: String {
+      """
+      {"seconds":\(seconds),"early_batches":\(early.batches),"early_resident_bytes":\(early.bytes),\
+      "late_batches":\(late.batches),"late_resident_bytes":\(late.bytes)}
+      """
     }
-    var hasData: Bool { left > 0 }
-    func commit(_ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable ((any Error)?) -> Void) {
-      then(nil)
-    }
-    func forget(through batch: BatchNumber) {}
-    func limitToPresent(then: @escaping @Sendable ((any Error)?) -> Void) { then(nil) }
-    var isExhausted: Bool { left <= 0 }
-    var lag: SourceLag { SourceLag(records: 0) }
-    func stop(then: @escaping @Sendable () -> Void) { then() }
   }
 
-  /// - Returns: seconds a batch, over a map, a reduceByKey and one output operation.
-  static func measure(batches: Int) throws -> Double {
+  /// Over a map, a reduceByKey and one output operation.
+  static func measure(batches: Int) throws -> Figures {
     let live = LiveWorld.make(executors: 1)
     defer { live.stop() }
     let loop = EpollLoop(named: "driver")
@@ -42,7 +42,13 @@ enum EmptyBatches {
       sluice: SluiceContext(runner: scheduler, defaultParallelism: 2), batchInterval: .milliseconds(1),
       environment: StreamingEnvironment(
         world: live.world, loop: loop, scheduler: scheduler, jobName: "empty", availableNow: true, log: { _ in }))
-    let stream = context.inputStream(NothingSource(batches), label: "nothing") { [sluice = context.sluice] _, _ in
+    let marks = Mutex((early: 0, late: 0))
+    let (early, late) = (batches / 10, batches - 1)
+    let source = CountedSource(batches) { planned in
+      if planned == early { marks.withLock { $0.early = ThisProcess.residentMemory } }
+      if planned == late { marks.withLock { $0.late = ThisProcess.residentMemory } }
+    }
+    let stream = context.inputStream(source, label: "nothing") { [sluice = context.sluice] _, _ in
       sluice.parallelize([Int](), partitionCount: 4)
     }
     stream.map { ($0, 1) }.reduceByKey(+).foreachRDD { _ = try $0.collect() }
@@ -54,6 +60,9 @@ enum EmptyBatches {
     }
     loop.waitUntilEnded()
     if let error = failure.withLock({ $0 }) { throw error }
-    return (loop.now - began).inSeconds / Double(batches)
+    let seconds = (loop.now - began).inSeconds / Double(batches)
+    return marks.withLock {
+      Figures(seconds: seconds, early: (early, $0.early), late: (late + 1, $0.late))
+    }
   }
 }

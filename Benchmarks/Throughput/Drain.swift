@@ -26,8 +26,14 @@ final class Drain {
   private let broker: Broker
   private let brokerLoop = EpollLoop(named: "broker")
   private let folder: String
+  /// The job's, by full name.
+  private let settings: [String: String]
 
-  init(codec: CompressionCodec, batchSize: Int, records wanted: Int, partitions: Int, executors: Int) throws {
+  init(
+    codec: CompressionCodec, batchSize: Int, records wanted: Int, partitions: Int, executors: Int,
+    settings: [String: String]
+  ) throws {
+    self.settings = settings
     live = LiveWorld.make(executors: executors)
     folder = "\(ThisProcess.environment("TMPDIR") ?? "/tmp")/sluice-throughput-\(ThisProcess.pid)-\(codec)"
     var configuration = BrokerConfiguration(dataDirectory: folder, processID: Int(ThisProcess.pid))
@@ -90,9 +96,17 @@ final class Drain {
     if let error = failure.withLock({ $0 }) { throw error }
   }
 
+  /// What one run over the whole topic took.
+  struct Run {
+    /// From the start of the job to its end.
+    var seconds: Double
+    /// Of all threads, the broker's included.
+    var processorSeconds: Double
+    var batches: Int
+  }
+
   /// Runs filter and count over the whole topic.
-  /// - Returns: seconds from the start of the job to its end.
-  func drain(run: Int) throws -> Double {
+  func drain(run: Int) throws -> Run {
     let loop = EpollLoop(named: "driver")
     let scheduler = DAGScheduler(loop: loop, runner: live.world.runner)
     let context = try StreamingContext(
@@ -100,16 +114,20 @@ final class Drain {
       batchInterval: .milliseconds(100),
       environment: StreamingEnvironment(
         world: live.world, loop: loop, scheduler: scheduler, jobName: "throughput-\(run)", availableNow: true,
-        log: { _ in }))
+        settings: settings, log: { _ in }))
     let address = address
     context.attach(KafkaCluster(bootstrap: { [address] }))
-    let total = Mutex(0)
+    let total = Mutex((matches: 0, batches: 0))
     context.topicStream(Drain.topic).filter { $0.value.contains(Drain.needle) }.count().foreachRDD { batch in
       let counted = try batch.collect().reduce(0, +)
-      total.withLock { $0 += counted }
+      total.withLock {
+        $0.matches += counted
+        $0.batches += 1
+      }
     }
     let failure = Mutex<(any Error)?>(nil)
     let began = loop.now
+    let processorTime = ThisProcess.processorTime
     try context.start { error in
       failure.withLock { $0 = error }
       loop.stop()
@@ -117,9 +135,10 @@ final class Drain {
     loop.waitUntilEnded()
     let seconds = (loop.now - began).inSeconds
     if let error = failure.withLock({ $0 }) { throw error }
-    let counted = total.withLock { $0 }
+    let processorSeconds = Double(ThisProcess.processorTime - processorTime) / 1e9
+    let (counted, batches) = total.withLock { $0 }
     guard counted == matches else { throw WrongCount(counted: counted, expected: matches) }
-    return seconds
+    return Run(seconds: seconds, processorSeconds: processorSeconds, batches: batches)
   }
 
   /// The reference: one thread, the same batch again and again.

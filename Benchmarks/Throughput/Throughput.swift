@@ -25,6 +25,7 @@ import SystemInterfaces
       .value("master", "local[N]", "executor threads", default: "local[2]"),
       .value("partitions", "N", "topic partitions", default: "4", format: .integer(1...1000)),
       .value("runs", "N", "drains; the median counts", default: "3", format: .integer(1...100)),
+      .repeated("conf", "KEY=VALUE", "a setting of the job"),
       .value("json", "PATH", "also write the rows as JSON"),
       .flag("smoke", "a short run that shows that it works, not how fast"),
     ])
@@ -34,8 +35,9 @@ import SystemInterfaces
     var batchSize: Int
     var records: Int
     var matches: Int
-    /// Seconds: of the drain (median), of the reference for as many records.
-    var drain: Double
+    /// The run of median length.
+    var drain: Drain.Run
+    /// Seconds of the reference for as many records.
     var loop: Double
     var bytes: Int
   }
@@ -47,6 +49,12 @@ import SystemInterfaces
     let records = isSmoke ? 200_000 : try options.int("records")!
     let runs = isSmoke ? 1 : try options.int("runs")!
     let batchSize = try options.int("batch-size")!
+    var settings: [String: String] = [:]
+    for setting in try options.all("conf") {
+      let parts = setting.split(separator: "=", maxSplits: 1)
+      guard parts.count == 2 else { throw options.complaint(about: "conf", "is not understood; write KEY=VALUE") }
+      settings[String(parts[0])] = String(parts[1])
+    }
     let named = try options.all("codec").compactMap { CompressionCodec(name: $0) }
     let codecs = named.isEmpty ? (isSmoke ? [.lz4] : [.none, .snappy, .lz4, .zstd]) : named
     guard let master = Master(text: try options.required("master")) else {
@@ -55,24 +63,26 @@ import SystemInterfaces
     var table = TextTable([
       ("codec", .left), ("batch", .right), ("records", .right), ("M records/s", .right), ("MB/s", .right),
       ("loop M records/s", .right), ("of the loop", .right), ("MB on disk", .right),
+      ("CPU s", .right), ("batches", .right),
     ])
     var rows: [Row] = []
     for codec in codecs {
       let bench = try Drain(
         codec: codec, batchSize: batchSize, records: records, partitions: try options.int("partitions")!,
-        executors: master.executorCount(cores: LiveWorld.processorCount))
+        executors: master.executorCount(cores: LiveWorld.processorCount), settings: settings)
       defer { bench.end() }
-      let times = try (0..<runs).map { try bench.drain(run: $0) }.sorted()
+      let times = try (0..<runs).map { try bench.drain(run: $0) }.sorted { $0.seconds < $1.seconds }
       rows.append(
         Row(
           codec: codec, batchSize: batchSize, records: bench.records, matches: bench.matches,
           drain: times[times.count / 2], loop: try bench.loop(), bytes: bench.bytes))
       let row = rows[rows.count - 1]
-      let rate = Double(row.records) / row.drain / 1e6
+      let rate = Double(row.records) / row.drain.seconds / 1e6
       let reference = Double(row.records) / row.loop / 1e6
       table.add([
         codec.name, "\(batchSize)", "\(row.records)", fixed(rate), fixed(rate * 100), fixed(reference),
         "\(Int((rate / reference * 100).rounded())) %", fixed(Double(row.bytes) / 1e6),
+        fixed(row.drain.processorSeconds), "\(row.drain.batches)",
       ])
     }
     TextOutput.standard.write(table.text)
@@ -89,7 +99,8 @@ import SystemInterfaces
     let items = rows.map { row in
       """
         {"codec":"\(row.codec)","batch_size":\(row.batchSize),"records":\(row.records),"matches":\(row.matches),\
-      "drain_seconds":\(row.drain),"loop_seconds":\(row.loop),"bytes_on_disk":\(row.bytes)}
+      "drain_seconds":\(row.drain.seconds),"drain_processor_seconds":\(row.drain.processorSeconds),\
+      "batches":\(row.drain.batches),"loop_seconds":\(row.loop),"bytes_on_disk":\(row.bytes)}
       """
     }
     return "[\n\(items.joined(separator: ",\n"))\n]\n"

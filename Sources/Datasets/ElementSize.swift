@@ -111,6 +111,20 @@ private protocol SizedArray {
   static var arraySize: ElementSize { get }
 }
 
+extension GroupedValues: SizedArray {
+  fileprivate static var arraySize: ElementSize {
+    let first = ElementSize.find(Value.self)
+    let others = [Value].arraySize
+    return ElementSize { address in
+      let values = address.assumingMemoryBound(to: Self.self)
+      let inside = values.pointee.first.map { value in
+        withUnsafePointer(to: value) { first.outside?(UnsafeRawPointer($0)) ?? 0 }
+      }
+      return (inside ?? 0) + withUnsafePointer(to: values.pointee.others) { others.outside?(UnsafeRawPointer($0)) ?? 0 }
+    }
+  }
+}
+
 extension Array: SizedArray {
   fileprivate static var arraySize: ElementSize {
     let element = ElementSize.find(Element.self)

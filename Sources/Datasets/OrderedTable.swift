@@ -86,11 +86,12 @@ public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
     _ elements: UnsafeBufferPointer<Element>, key: (Element) -> Key, initial: (Element) throws -> Value,
     update: (inout Value, Element) throws -> Void
   ) rethrows {
+    guard let base = elements.baseAddress else { return }
     var start = 0
     while start < elements.count {
       let count = Swift.min(Self.lookahead, elements.count &- start)
       for offset in 0..<count {
-        let hash = OrderedTable.hash(key(elements[start &+ offset]))
+        let hash = lend(base + (start &+ offset)) { OrderedTable.hash(key($0)) }
         hashes[offset] = hash
         prefetch(slots + Int(truncatingIfNeeded: hash &>> (64 &- slotBits)))
       }
@@ -101,10 +102,10 @@ public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
         prefetch(UnsafeRawPointer(entries) + index &* MemoryLayout<(Key, Value)>.stride)
       }
       for offset in 0..<count {
-        let position = start &+ offset
-        let (index, isNew) = try entry(
-          key(elements[position]), hash: hashes[offset], try initial(elements[position]))
-        if !isNew { try update(&entries[index].1, elements[position]) }
+        try lend(base + (start &+ offset)) { element in
+          let (index, isNew) = try entry(key(element), hash: hashes[offset], try initial(element))
+          if !isNew { try update(&entries[index].1, element) }
+        }
       }
       start &+= count
     }

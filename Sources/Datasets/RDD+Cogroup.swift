@@ -15,7 +15,7 @@ extension RDD {
     _ other: RDD<(Key, Other)>, _ partitioner: Partitioner<Key>
   ) -> RDD<(Key, ([Value], [Other]))> where Element == (Key, Value) {
     grouping(other, partitioner, label: "cogroup") { key, mine, theirs, output in
-      output.append((key, (mine, theirs)))
+      output.append((key, (mine.array, theirs.array)))
     }
   }
 

@@ -20,9 +20,7 @@ extension RDD {
     _ other: RDD<(Key, Other)>, _ partitioner: Partitioner<Key>
   ) -> RDD<(Key, (Value, Other))> where Element == (Key, Value) {
     grouping(other, partitioner, label: "join") { key, mine, theirs, output in
-      for value in mine {
-        for match in theirs { output.append((key, (value, match))) }
-      }
+      mine.each { value in theirs.each { output.append((key, (value, $0))) } }
     }
   }
 
@@ -42,9 +40,9 @@ extension RDD {
     _ other: RDD<(Key, Other)>, _ partitioner: Partitioner<Key>
   ) -> RDD<(Key, (Value, Other?))> where Element == (Key, Value) {
     grouping(other, partitioner, label: "leftOuterJoin") { key, mine, theirs, output in
-      for value in mine {
+      mine.each { value in
         if theirs.isEmpty { output.append((key, (value, nil))) }
-        for match in theirs { output.append((key, (value, match))) }
+        theirs.each { output.append((key, (value, $0))) }
       }
     }
   }
@@ -65,12 +63,8 @@ extension RDD {
     _ other: RDD<(Key, Other)>, _ partitioner: Partitioner<Key>
   ) -> RDD<(Key, (Value?, Other))> where Element == (Key, Value) {
     grouping(other, partitioner, label: "rightOuterJoin") { key, mine, theirs, output in
-      if mine.isEmpty {
-        for match in theirs { output.append((key, (nil, match))) }
-      }
-      for value in mine {
-        for match in theirs { output.append((key, (value, match))) }
-      }
+      if mine.isEmpty { theirs.each { output.append((key, (nil, $0))) } }
+      mine.each { value in theirs.each { output.append((key, (value, $0))) } }
     }
   }
 
@@ -90,12 +84,10 @@ extension RDD {
     _ other: RDD<(Key, Other)>, _ partitioner: Partitioner<Key>
   ) -> RDD<(Key, (Value?, Other?))> where Element == (Key, Value) {
     grouping(other, partitioner, label: "fullOuterJoin") { key, mine, theirs, output in
-      if mine.isEmpty {
-        for match in theirs { output.append((key, (nil, match))) }
-      }
-      for value in mine {
+      if mine.isEmpty { theirs.each { output.append((key, (nil, $0))) } }
+      mine.each { value in
         if theirs.isEmpty { output.append((key, (value, nil))) }
-        for match in theirs { output.append((key, (value, match))) }
+        theirs.each { output.append((key, (value, $0))) }
       }
     }
   }
@@ -116,7 +108,7 @@ extension RDD {
     _ other: RDD<(Key, Other)>, _ partitioner: Partitioner<Key>
   ) -> RDD<(Key, Value)> where Element == (Key, Value) {
     grouping(other, partitioner, label: "subtractByKey") { key, mine, theirs, output in
-      if theirs.isEmpty { for value in mine { output.append((key, value)) } }
+      if theirs.isEmpty { mine.each { output.append((key, $0)) } }
     }
   }
 
@@ -124,7 +116,7 @@ extension RDD {
   /// - Parameter givesPairs: whether what comes of a key are pairs with that key, which then stand in its partition.
   @inlinable func grouping<Key: Hashable & Sendable, Value, Other, Output>(
     _ other: RDD<(Key, Other)>, _ partitioner: Partitioner<Key>, label: String, givesPairs: Bool = true,
-    _ give: @escaping @Sendable (Key, [Value], [Other], inout Chunk<Output>) -> Void
+    _ give: @escaping @Sendable (Key, GroupedValues<Value>, GroupedValues<Other>, inout Chunk<Output>) -> Void
   ) -> RDD<Output> where Element == (Key, Value) {
     let left = GroupingSide(self, partitioner)
     let right = GroupingSide(other, partitioner)
@@ -132,16 +124,18 @@ extension RDD {
       context, label: label, partitionCount: partitioner.partitionCount,
       dependencies: [left.dependency, right.dependency], partitioning: givesPairs ? partitioner.placement : nil
     ) { [context] partition, task, emit in
-      var groups = SpillingTable<Key, ([Value], [Other])>(task, context, label: label)
-      try left.group(partition, task, ([], []), into: &groups) { $0.0.append($1) }
-      try right.group(partition, task, ([], []), into: &groups) { $0.1.append($1) }
+      var groups = SpillingTable<Key, (GroupedValues<Value>, GroupedValues<Other>)>(task, context, label: label)
+      let none = (GroupedValues<Value>(), GroupedValues<Other>())
+      try left.group(partition, task, none, into: &groups) { $0.0.append($1) }
+      try right.group(partition, task, none, into: &groups) { $0.1.append($1) }
       var output = Chunk<Output>()
       try groups.emitAll({
-        $0.0 += $1.0; $0.1 += $1.1
+        $0.0.append($1.0)
+        $0.1.append($1.1)
       }) { view in
-        for index in 0..<view.count {
-          give(view[index].0, view[index].1.0, view[index].1.1, &output)
-          guard output.count >= Chunk<Output>.usualCapacity else { continue }
+        try view.lendEach { key, sides in
+          give(key, sides.0, sides.1, &output)
+          guard output.count >= Chunk<Output>.usualCapacity else { return }
           try emit(output.view)
           output.clear()
         }

@@ -173,6 +173,11 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
 
   /// Gives nothing once the dataset is taken apart. (Not an optional: a function inside one is called through thunks.)
   @usableFromInline var produce: Compute
+  /// As `produce`, handing over chunks of its own, which the taker may empty; only where `ownsChunks`.
+  @usableFromInline typealias Drain = (inout Chunk<Element>) throws -> Void
+  @usableFromInline var produceOwned: @Sendable (Int, TaskContext, Drain) throws -> Void = { _, _, _ in }
+  /// Whether the dataset is what a narrow operator gives, whose chunks nobody else sees.
+  @usableFromInline private(set) var ownsChunks = false
   private var weighing: (@Sendable (Int) -> Int64)?
   private var reading: (@Sendable (Int) -> [PartitionReference])?
   /// What a union consists of, so that unions of unions are seen through.
@@ -206,6 +211,7 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
   /// Drops everything that may refer to ancestors.
   private func forget() {
     produce = { _, _, _ in }
+    produceOwned = { _, _, _ in }
     weighing = nil
     reading = nil
     union = nil
@@ -239,26 +245,56 @@ public final class RDD<Element>: AnyRDD, @unchecked Sendable {
   @inlinable public func apply<Output>(
     _ operation: ChunkOperator<Element, Output>, label: String, keepsPartitioning: Bool = false
   ) -> RDD<Output> {
-    RDD<Output>(
-      context, label: label, partitionCount: partitionCount, dependencies: [.narrow(self)],
-      partitioning: keepsPartitioning ? partitioning : nil
-    ) { [self] partition, task, emit in
+    let owned: @Sendable (Int, TaskContext, RDD<Output>.Drain) throws -> Void = { [self] partition, task, emit in
       var output = Chunk<Output>()
+      if operation.drains, ownsChunks, persistence.isPlain {
+        return try produceOwned(partition, task) { input in
+          try task.checkCancellation()
+          if output.count > 0 { output.clear() }  // as below
+          try task.naming(label) { try operation.draining(&input, &output, task) }
+          if output.count > 0 {
+            try emit(&output)
+            output.clear()
+          }
+        }
+      }
+      // At most so many at a time, however many come (a shuffle's block is one view) and whatever they give: what moves on
+      // stays in the processor's cache.
+      var step = Chunk<Output>.usualCapacity
       try compute(partition, task) { view in
         try task.checkCancellation()
         // Not empty where a chunk has failed and its source looks for the element that did.
         if output.count > 0 { output.clear() }
-        do {
-          try operation.body(view, &output, task)
-        } catch {
-          task.noteFailure(in: label)
-          throw error
-        }
-        if output.count > 0 {
-          try emit(output.view)
-          output.clear()
+        var start = 0
+        while start < view.count {
+          let end = Swift.min(view.count, start &+ step)
+          try task.naming(label) {
+            try operation.body(UnsafeBufferPointer(rebasing: view[start..<end]), &output, task)
+          }
+          if output.count > 0 {
+            if output.count > 2 &* Chunk<Output>.usualCapacity {
+              step = Swift.max(1, (end &- start) &* Chunk<Output>.usualCapacity / output.count)
+            }
+            try emit(&output)
+            output.clear()
+          }
+          start = end
         }
       }
     }
+    let result = RDD<Output>(
+      context, label: label, partitionCount: partitionCount, dependencies: [.narrow(self)],
+      partitioning: keepsPartitioning ? partitioning : nil
+    ) { partition, task, emit in
+      try owned(partition, task) { try emit($0.view) }
+    }
+    result.own(owned)
+    return result
+  }
+
+  /// Takes the computation that hands over chunks of its own. While the dataset is defined.
+  @usableFromInline func own(_ computation: @escaping @Sendable (Int, TaskContext, Drain) throws -> Void) {
+    produceOwned = computation
+    ownsChunks = true
   }
 }

@@ -39,6 +39,9 @@ open class ShuffleBlock: @unchecked Sendable {
   /// Whether the elements are on disk: then it is a `SpilledBlock`.
   @usableFromInline let isSpilled: Bool
 
+  /// Bytes of the elements: in memory without what they refer to, on disk as they are stored.
+  open var byteCount: Int { 0 }
+
   /// For subclasses: `count` is the number of elements that they hold.
   public init(count: Int) {
     self.count = count
@@ -60,6 +63,9 @@ public final class ArrayBlock<Element>: ShuffleBlock, @unchecked Sendable {
   public let elements: ContiguousArray<Element>
   /// The room in memory that the blocks of one map task share, given back with the last of them.
   @usableFromInline let lease: MemoryLease?
+
+  /// Bytes of the elements, without what they refer to.
+  public override var byteCount: Int { elements.count * MemoryLayout<Element>.stride }
 
   /// A block of these elements, which must be detached: they outlive the task that computed them.
   @inlinable public convenience init(_ elements: ContiguousArray<Element>) { self.init(elements, lease: nil) }

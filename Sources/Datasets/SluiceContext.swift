@@ -25,7 +25,7 @@ public final class SluiceContext: Sendable {
   /// - Parameters:
   ///   - elements: kept for as long as the dataset lives.
   ///   - partitionCount: how many parts; the default parallelism where nil, at least 1.
-  public func parallelize<Element: Sendable>(
+  @inlinable public func parallelize<Element: Sendable>(
     _ elements: some Collection<Element>, partitionCount: Int? = nil
   ) -> RDD<Element> {
     let all = ContiguousArray(elements)
@@ -82,7 +82,7 @@ public final class SluiceContext: Sendable {
   }
 
   /// The positions of one of `count` parts of equal size of `whole` elements.
-  private static func part(_ partition: Int, of count: Int, whole: Int) -> Range<Int> {
+  @usableFromInline static func part(_ partition: Int, of count: Int, whole: Int) -> Range<Int> {
     let (quotient, rest) = whole.quotientAndRemainder(dividingBy: count)
     func start(_ part: Int) -> Int { quotient * part + rest * part / count }
     return start(partition)..<start(partition + 1)

@@ -2,6 +2,9 @@ extension Bytes {
   /// The memory that a value of more than 15 bytes is a slice of; nil for an inline value.
   @inlinable package var arena: Arena? { owner }
 
+  /// Where the reference to that memory stands in a value: a word that is zero in an inline one.
+  package static var ownerOffset: Int { MemoryLayout<Bytes>.offset(of: \.owner)! }
+
   /// As `init(trusting:at:count:)` without retaining the arena: for elements of source chunks, which are filled and
   /// forgotten by the million while one strong reference beside them keeps the arena alive.
   ///

@@ -102,7 +102,7 @@ extension DAGScheduler {
     stage.running += 1
     inFlight += 1
     counts.tasksLaunched += 1
-    if isCopy { counts.tasksSpeculated += 1 }
+    if isCopy { counts.tasksSpeculated += 1 } else if run.attempt > 0 { counts.tasksRepeated += 1 }
     pools.launched(run)
     if isHeard {
       emit(

@@ -14,6 +14,7 @@ extension DAGScheduler {
     // Once a wave, however many tasks of a stage found their parents' output gone.
     for stage in lost where !stage.isFinished && stage.parents.isEmpty {
       stage.owner.metrics.shufflesLost += 1
+      counts.shufflesLost += 1
       findParents(of: [stage])
     }
   }
@@ -118,6 +119,7 @@ extension DAGScheduler {
   private func fetch(_ input: any FetchableInput, _ slot: Int, of stage: Stage) {
     stage.tasks[slot].state = .fetching
     stage.owner.metrics.inputsFetched += 1
+    counts.inputsFetched += 1
     fetchesRunning += 1
     input.fetch { [self] error in
       loop.post {

@@ -134,12 +134,45 @@ public final class DAGScheduler: @unchecked Sendable {
   }
 
   /// Ends every job; later ones end at once. Listeners' queues end once they have delivered what waits.
-  public func stop() {
+  public func stop() { onLoop { $0.stopOnLoop {} } }
+
+  /// Ends every job, and waits for the listeners: they hear of everything up to the end of the application.
+  /// - Parameters:
+  ///   - limit: how long listeners are waited for.
+  ///   - then: called once, on the loop, with the events that listeners were not told of within the limit.
+  public func stop(within limit: Duration, then: @escaping @Sendable (_ undelivered: Int) -> Void) {
     onLoop { scheduler in
-      scheduler.isStopped = true
-      for job in scheduler.jobs.values.sorted(by: { $0.id < $1.id }) { scheduler.end(job, .stopped) }
-      scheduler.bus.stop()
+      let loop = scheduler.loop
+      let end = StopEnd(then)
+      let queues = scheduler.stopOnLoop { loop.post { end.reached(undelivered: 0, loop) } }
+      end.timer = loop.after(limit) {
+        end.reached(undelivered: queues.reduce(0) { $0 + $1.metrics.waiting }, loop)
+      }
     }
+  }
+
+  /// Calls on once, when the listeners have heard everything or time is up.
+  ///
+  /// Sendable: made and called on the scheduler's loop alone.
+  private final class StopEnd: @unchecked Sendable {
+    var timer: TimerID?
+    private var then: (@Sendable (Int) -> Void)?
+    init(_ then: @escaping @Sendable (Int) -> Void) { self.then = then }
+    func reached(undelivered: Int, _ loop: any Loop) {
+      guard let then else { return }
+      self.then = nil
+      if let timer { loop.cancel(timer) }
+      then(undelivered)
+    }
+  }
+
+  @discardableResult
+  private func stopOnLoop(_ heard: @escaping @Sendable () -> Void) -> [ListenerQueue<SchedulerEvent>] {
+    let isFirst = !isStopped
+    isStopped = true
+    for job in jobs.values.sorted(by: { $0.id < $1.id }) { end(job, .stopped) }
+    if isFirst, isHeard { emit(.applicationEnd(ApplicationEndEvent(time: loop.now))) }
+    return bus.stop(then: heard)
   }
 
   /// The listener hears of what happens from now on, at once and on the loop, so it must return quickly: for parts of the

@@ -41,4 +41,10 @@ public struct ClientConfiguration: Sendable {
     self.bootstrap = bootstrap
     self.clientID = clientID
   }
+
+  /// Between attempts that wait for something to recover.
+  var backoff: Backoff { Backoff(base: retryBackoff, max: retryBackoffMax) }
+  /// Between attempts that wait for the end of another transaction, which is a matter of its markers: that may be well
+  /// under a millisecond, so the pauses grow from half of one.
+  var quickBackoff: Backoff { Backoff(base: .microseconds(500), max: retryBackoff) }
 }

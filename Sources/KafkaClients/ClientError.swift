@@ -42,6 +42,22 @@ public struct ClientError: DiagnosableError, Equatable {
     case sequenceLost(TopicPartition, KafkaErrorCode)
     /// A record batch that was given to the producer, or that came from a broker, is not one.
     case badRecordBatch(TopicPartition, String)
+    /// A newer producer with this transactional id has taken over, or the coordinator has ended a transaction that took
+    /// too long: the producer cannot go on.
+    case producerFenced(String, KafkaErrorCode)
+    /// Something failed inside the transaction of this transactional id: abort it, then the producer can go on.
+    case transactionMustAbort(String, KafkaErrorCode?, cause: String)
+    /// No answer to a commit came, so it may have been carried out; where `isFinal`, this producer cannot ask
+    /// any more.
+    case transactionOutcomeUnknown(String, isFinal: Bool, last: String)
+    /// The transactional producer cannot go on.
+    case transactionFailed(String, KafkaErrorCode?, cause: String)
+    /// What was sent in the transaction was dropped with it.
+    case transactionAborted(String)
+    /// What the text names did not succeed in time; it may be asked for again.
+    case transactionTimedOut(String, what: String, after: Duration, last: String)
+    /// A call that the state of the transaction does not allow; the text says which and what comes first.
+    case transactionMisuse(String, what: String)
   }
 
   /// Why.
@@ -52,7 +68,8 @@ public struct ClientError: DiagnosableError, Equatable {
   /// The broker's error code, where it sent one.
   public var kafkaCode: KafkaErrorCode? {
     switch code {
-    case .broker(let code, _), .sequenceLost(_, let code): code
+    case .broker(let code, _), .sequenceLost(_, let code), .producerFenced(_, let code): code
+    case .transactionMustAbort(_, let code, _), .transactionFailed(_, let code, _): code
     case .unknownTopic: .unknownTopicOrPartition
     default: nil
     }
@@ -60,24 +77,28 @@ public struct ClientError: DiagnosableError, Equatable {
 
   public var fault: Fault {
     switch code {
-    case .unreachable, .unknownTopic, .unknownPartition, .recordTooLarge, .closed, .unsupportedCall: .user
+    case .unreachable, .unknownTopic, .unknownPartition, .recordTooLarge, .closed, .unsupportedCall, .producerFenced:
+      .user
     case .broker(let code, _):
       switch code {
       case .topicAlreadyExists, .invalidTopicException, .invalidPartitions, .invalidReplicationFactor, .invalidConfig,
         .topicAuthorizationFailed, .groupAuthorizationFailed, .clusterAuthorizationFailed, .policyViolation,
-        .saslAuthenticationFailed, .nonEmptyGroup, .groupIDNotFound, .invalidGroupID:
+        .saslAuthenticationFailed, .nonEmptyGroup, .groupIDNotFound, .invalidGroupID,
+        .transactionalIDAuthorizationFailed, .transactionalIDNotFound:
         .user
       default: .peer
       }
-    case .unsendable, .badRecordBatch: .ours
+    case .unsendable, .badRecordBatch, .transactionMisuse: .ours
     default: .peer
     }
   }
 
   public var isRetriable: Bool {
     switch code {
-    case .unreachable, .disconnected, .cannotConnect, .timedOut, .unknownTopic, .noLeader, .unknownBroker, .bufferFull:
+    case .unreachable, .disconnected, .cannotConnect, .timedOut, .unknownTopic, .noLeader, .unknownBroker, .bufferFull,
+      .transactionTimedOut:
       true
+    case .transactionOutcomeUnknown(_, let isFinal, _): !isFinal
     case .broker(let code, _): code.isRetriable
     default: false
     }
@@ -85,9 +106,15 @@ public struct ClientError: DiagnosableError, Equatable {
 
   public var leavesUsable: Bool {
     switch code {
-    case .closed, .sequenceLost: false
+    case .closed, .sequenceLost, .producerFenced, .transactionFailed: false
+    case .transactionOutcomeUnknown(_, let isFinal, _): !isFinal
     default: true
     }
+  }
+
+  /// Whether the producer's transaction must be aborted before it can go on.
+  public var requiresAbort: Bool {
+    if case .transactionMustAbort = code { true } else { false }
   }
 
   public var description: String {
@@ -126,6 +153,9 @@ public struct ClientError: DiagnosableError, Equatable {
         "partition \(partition) no longer has what this producer sent before (\(code.name)): records may have been "
         + "lost by the broker; make a new producer and send again from the last confirmed record"
     case .badRecordBatch(let partition, let text): return "partition \(partition): \(text)"
+    case .producerFenced, .transactionMustAbort, .transactionOutcomeUnknown, .transactionFailed, .transactionAborted,
+      .transactionTimedOut, .transactionMisuse:
+      return code.transactionText
     }
   }
 }

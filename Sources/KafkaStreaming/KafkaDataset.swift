@@ -23,6 +23,7 @@ enum KafkaDataset {
       if partition == 0, offsetsLost > 0 { task.count("offsetsLost", offsetsLost) }
       guard partition < ranges.count else { return }
       let range = ranges[partition].range
+      if range.isEmpty { return }
       guard let batches = fetched.batches(range) else { throw InputMissing(fetch(range)) }
       try read(range, batches, task, emit)
     }
@@ -46,11 +47,9 @@ enum KafkaDataset {
     }
     let topic = range.topic
     let partition = range.partition
-    if !range.isEmpty {
-      // A task may read several ranges, and fail when it is through with them.
-      let before = task.inputPosition.map { read in { read() + " or " } } ?? { "" }
-      task.inputPosition = { before() + position(range.topicPartition, range.from, range.until) }
-    }
+    // A task may read several ranges, and fail when it is through with them.
+    let before = task.inputPosition.map { read in { read() + " or " } } ?? { "" }
+    task.inputPosition = { before() + position(range.topicPartition, range.from, range.until) }
     /// Lends a chunk; where what is done with it throws, says at which record.
     func lend(_ records: UnsafeBufferPointer<ConsumerRecord>) throws {
       do { try emit(records) } catch {

@@ -16,7 +16,7 @@ extension KafkaSource {
       else { continue }
       return then(.failure(RangeGone(range: range)))
     }
-    let wanted = plan.ranges.filter { !$0.isEmpty }
+    let wanted = plan.ranges.indices.filter { !plan.ranges[$0].isEmpty }
     let progress = ReplayProgress(plan, left: wanted.count)
     let driver = connection.driverLoop
     let end: @Sendable () -> Void = { [self] in
@@ -25,22 +25,36 @@ extension KafkaSource {
       goOnBehind(found, details) { then(result) }
     }
     if wanted.isEmpty { return end() }
-    for range in wanted {
+    for index in wanted {
+      let range = plan.ranges[index]
       RangeFetch(
         range: range, number: batch.number, isolation: settings.isolation, topicID: topicIDs[range.topic] ?? .zero,
-        client: connection.client, fetched: fetched
+        client: connection.client, fetched: fetched, loss: loss(in: batch)
       ).fetchReadable { result in
         driver.post { [self] in
           switch result {
           case .success(let found):
             weigh(range, found.bytes)
-            progress.add(found)
+            compare(range, found.content, with: index < plan.contents.count ? plan.contents[index] : nil, of: batch)
+            progress.add(found, at: index)
           case .failure(let error): progress.fail(error)
           }
           end()
         }
       }
     }
+  }
+
+  /// Says where a range no longer holds what it held when its batch was planned: compaction, or another log of the name.
+  private func compare(
+    _ range: OffsetRange, _ found: RangeContent, with planned: RangeContent?, of batch: BatchIdentity
+  ) {
+    guard let planned, planned != found else { return }
+    environment?.log(
+      "\(range.topicPartition), offsets \(range.from) to \(range.until), is not what it was when batch \(batch.number) was "
+        + "planned: \(planned.records) records then, \(found.records) now"
+        + (planned.records == found.records ? ", of other content" : "")
+        + "; the topic was compacted or written anew, and the batch runs again over what is there")
   }
 
   private func goOnBehind(_ plan: SourcePlan, _ details: PlanDetails, then: @escaping @Sendable () -> Void) {
@@ -76,9 +90,11 @@ private final class ReplayProgress: @unchecked Sendable {
     self.left = left
     self.plan.records = 0
     self.plan.bytes = 0
+    self.plan.contents = plan.ranges.map { _ in RangeContent() }
   }
-  func add(_ found: RangeFetch.Found) {
-    plan.records += found.records
+  func add(_ found: RangeFetch.Found, at index: Int) {
+    plan.contents[index] = found.content
+    plan.records += found.content.records
     plan.bytes += found.bytes
     left -= 1
   }

@@ -81,6 +81,7 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
 
   var name: String { subscription.name }
   var isReplayable: Bool { true }
+  var recallsPastBatches: Bool { true }
   var now: Instant { connection.client.world.clock.now }
 
   // MARK: Batches
@@ -110,6 +111,7 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
       guard !waits, let arrived = arrived[index] else {
         let next = positions[partition]!.next
         plan.ranges.append(OffsetRange(partition, from: next, until: next))
+        plan.contents.append(RangeContent())
         continue
       }
       take(partition, arrived, shares[index], pieceMax: pieceMax, into: &plan, number: batch.number)
@@ -138,7 +140,12 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
       let range = OffsetRange(partition, from: position.next, until: taken.until)
       if range.isEmpty, !isFirst { break }
       plan.ranges.append(range)
-      if range.isEmpty { break }
+      plan.contents.append(taken.content)
+      if range.isEmpty {
+        // Nothing is there, which is no limit, or nothing of it may be taken.
+        if taken.isLimited { break }
+        return
+      }
       isFirst = false
       positions[partition]!.next = taken.until
       positions[partition]!.filter = taken.filter
@@ -199,14 +206,32 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
     }
   }
 
-  func dataset(_ plan: SourcePlan, of number: BatchNumber, _ context: SluiceContext) -> RDD<ConsumerRecord> {
+  func dataset(_ plan: SourcePlan, of batch: BatchIdentity, _ context: SluiceContext) -> RDD<ConsumerRecord> {
     let ranges = plan.ranges.map { (range: $0, bytes: bytesOfRange[$0] ?? 0) }
-    let lost = PlanDetails(plan.details).gaps.reduce(0) { $0 + $1.offsetsLost }
+    let details = PlanDetails(plan.details)
+    let lost = details.gaps.reduce(0) { $0 + $1.offsetsLost }
     let topicIDs = topicIDs
     return KafkaDataset.records(context, ranges, from: fetched, offsetsLost: lost) { [self] range in
-      RangeFetch(
-        range: range, number: number, isolation: settings.isolation, topicID: topicIDs[range.topic] ?? .zero,
-        client: connection.client, fetched: fetched)
+      var fetch = RangeFetch(
+        range: range, number: batch.number, isolation: settings.isolation, topicID: topicIDs[range.topic] ?? .zero,
+        client: connection.client, fetched: fetched, loss: loss(in: batch))
+      // A window of an earlier run may reach back to a topic that was deleted and made again since.
+      if let planned = details.topicIDs[range.topic], let present = topicIDs[range.topic] {
+        fetch.loss.isRecreated = planned != present.description
+      }
+      return fetch
+    }
+  }
+
+  /// What is done where a range has to be read again and is gone.
+  func loss(in batch: BatchIdentity) -> RangeFetch.Loss {
+    RangeFetch.Loss(policy: settings.onDataLoss) { [self, driver = connection.driverLoop] gap in
+      driver.post { [self] in
+        environment?.log(
+          "\(gap.partition): up to \(gap.offsetsLost) records are lost (\(gap.reason.rawValue)): batch "
+            + "\(batch.number) is read again without them")
+        keep([gap], batch)
+      }
     }
   }
 

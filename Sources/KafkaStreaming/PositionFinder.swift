@@ -122,7 +122,7 @@ struct PositionFinder: Sendable {
         }
       let decision = StartDecision(
         logged: restored?.next[partition], committed: committed[partition]?.offset, isTopicKnown: isTopicKnown,
-        authority: settings.authority)
+        authority: settings.authority, isLogDurable: settings.isLogDurable)
       if case .conflict(let log, let committed) = decision {
         return then(
           .failure(OffsetsInConflict(partition: partition, log: log, committed: committed, group: group)))

@@ -1,6 +1,7 @@
 import Groundwork
 import KafkaClients
 import KafkaProtocol
+import Streaming
 
 /// What a plan takes of one partition: a range, and the raw batches that hold it. Pure.
 ///
@@ -10,8 +11,9 @@ struct RangeChoice {
   var until: Offset
   /// Which transactions are open at `until`: what the next range begins with.
   var filter: AbortedFilter
-  /// Records, as the batches' headers count them; in a batch that the range cuts, by offsets.
-  var records = 0
+  /// Records, as the batches' headers count them, in a batch that the range cuts by offsets; and which batches they are.
+  var content = RangeContent()
+  var records: Int { content.records }
   /// Bytes of the batches, compressed.
   var bytes = 0
   /// Those with records for reading, in order.
@@ -76,7 +78,7 @@ struct RangeChoice {
   }
 
   private mutating func take(_ batch: BufferedBatch, records count: Int) {
-    records += count
+    content.add(records: count, at: batch.header.baseOffset.rawValue, checksum: batch.header.crc)
     bytes += batch.bytes.count
     batches.append(batch.bytes)
   }

@@ -12,6 +12,8 @@ struct SourceSettings: Sendable {
   var onDataLoss = DataLossPolicy.fail
   /// Where log and group do not agree.
   var authority = OffsetAuthority.log
+  /// Whether the job's log outlives a power loss.
+  var isLogDurable = true
   /// Whether offsets are committed after each batch's output.
   var commitsOffsets = true
   /// How the fetcher reads, isolation included.
@@ -85,7 +87,13 @@ struct SourceSettings: Sendable {
     }
     onDataLoss =
       try definition.onDataLoss ?? choice("onDataLoss", DataLossPolicy.self, "is not fail, earliest or latest") ?? .fail
-    authority = try choice("offsetsFrom", OffsetAuthority.self, "is neither log nor group") ?? .log
+    isLogDurable = settings["sluice.streaming.checkpoint.sync"] != "none"
+    if let text = text("offsetsFrom") {
+      guard let found = OffsetAuthority(text: text) else {
+        throw complaint("offsetsFrom", text, "is neither checkpoint nor group")
+      }
+      authority = found
+    }
     if let text = text("autoCommit") {
       guard text == "true" || text == "false" else { throw complaint("autoCommit", text, "is neither true nor false") }
       commitsOffsets = text == "true"

@@ -6,6 +6,15 @@ public enum OffsetAuthority: String, Sendable {
   case log
   /// The group's: somebody has reset it, and means it.
   case group
+
+  /// Reads the setting: `checkpoint`, which `log` is another word for, or `group`; nil for anything else.
+  public init?(text: String) {
+    switch text {
+    case "checkpoint", "log": self = .log
+    case "group": self = .group
+    default: return nil
+    }
+  }
 }
 
 /// Where one partition begins, decided from what a start has read. Pure; every outcome is a case.
@@ -23,7 +32,7 @@ public enum StartDecision: Sendable, Equatable {
   case agreed(Offset)
   /// The log's; the group has none.
   case logAlone(Offset)
-  /// The log's; the group is behind.
+  /// The log's; the group is behind, or the log is one that a power loss may set back.
   case logAhead(Offset, group: Offset)
   /// The group's, which was reset to another place and is to be followed.
   case groupReset(Offset, log: Offset)
@@ -34,7 +43,11 @@ public enum StartDecision: Sendable, Equatable {
   ///   - logged: where the log's last batch ended in the partition; nil where the log does not know it.
   ///   - committed: what the group has; nil for nothing.
   ///   - isTopicKnown: whether log or group know another partition of the topic (for a pattern: any topic).
-  public init(logged: Offset?, committed: Offset?, isTopicKnown: Bool, authority: OffsetAuthority) {
+  ///   - isLogDurable: whether the log outlives a power loss. One that does not falls behind the group then, and the state
+  ///     with it: the log stands, and what lies between is read again.
+  public init(
+    logged: Offset?, committed: Offset?, isTopicKnown: Bool, authority: OffsetAuthority, isLogDurable: Bool = true
+  ) {
     self =
       switch (logged, committed) {
       case (nil, nil): isTopicKnown ? .foundSince : .policy
@@ -44,7 +57,7 @@ public enum StartDecision: Sendable, Equatable {
       case (let log?, let group?):
         switch authority {
         case .group: .groupReset(group, log: log)
-        case .log: group < log ? .logAhead(log, group: group) : .conflict(log: log, group: group)
+        case .log: group < log || !isLogDurable ? .logAhead(log, group: group) : .conflict(log: log, group: group)
         }
       }
   }

@@ -36,7 +36,7 @@ extension StreamingContext {
         try kafka(), subscription, group: environment.jobName, settings: settings,
         checkpointDirectory: environment.checkpointDirectory, claims: claims)
       let stream = inputStream(source, label: "topics") { [sluice] batch, plan in
-        source.dataset(plan, of: batch.number, sluice)
+        source.dataset(plan, of: batch, sluice)
       }
       attachment(TopicSources.self) { TopicSources() }.byStream[ObjectIdentifier(stream)] = source
       return stream

@@ -67,6 +67,19 @@ public enum ThisProcess {
     return Int64(usage.ru_maxrss) * 1024
   }
 
+  /// The memory this process has in RAM now, in bytes; 0 where the system does not say.
+  public static var residentMemory: Int {
+    // The second number, in pages (proc(5), statm).
+    guard let file = fopen("/proc/self/statm", "r") else { return 0 }
+    defer { fclose(file) }
+    var line = [CChar](repeating: 0, count: 256)
+    guard fgets(&line, 256, file) != nil else { return 0 }
+    let fields = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self).split(
+      separator: " ")
+    guard fields.count > 1, let pages = Int(fields[1]) else { return 0 }
+    return pages * sysconf(Int32(_SC_PAGESIZE))
+  }
+
   /// The processor time of all threads so far, in nanoseconds.
   public static var processorTime: Int64 {
     var time = timespec()

@@ -61,7 +61,11 @@ public final class Broker: @unchecked Sendable {
         throw BrokerError(error)
       }
       running = Running(state: state, lock: lock, listener: listener, background: background)
-      loop.post { [self] in scheduleMaintenance() }
+      loop.post { [self] in
+        guard running != nil else { return }
+        state.resumeTransactions()
+        scheduleMaintenance()
+      }
       return address
     } catch {
       background.stop()
@@ -100,7 +104,10 @@ public final class Broker: @unchecked Sendable {
         }
       }
     }
-    do throws(LogError) { try state.offsets.sync() } catch { state.report(.warning, "\(error)") }
+    do throws(LogError) {
+      try state.offsets.sync()
+      try state.transactions.log.sync()
+    } catch { state.report(.warning, "\(error)") }
     running.background.stop()
     // An empty text: nobody is to be found here any more.
     do throws(FileError) { try running.lock.update(holder: "") } catch { state.report(.warning, "\(error)") }
@@ -135,9 +142,12 @@ public final class Broker: @unchecked Sendable {
         DataFolder.offsetsPath(directory), in: world.files, flushPolicy: configuration.flushPolicy)
       if cut > 0 { report(.warning, "the committed offsets had a torn tail: \(cut) bytes were cut off") }
       let counter = try ProducerIDCounter.open(DataFolder.producerIDsPath(directory), in: world.files)
+      let (transactions, cutSteps) = try TransactionLog.open(
+        DataFolder.transactionsPath(directory), in: world.files, flushPolicy: configuration.flushPolicy)
+      if cutSteps > 0 { report(.warning, "the log of transactions had a torn tail: \(cutSteps) bytes were cut off") }
       return BrokerState(
         world: world, loop: loop, configuration: configuration, topics: topics, offsets: offsets,
-        producerIDs: counter)
+        producerIDs: counter, transactions: transactions)
     }
   }
 

@@ -30,6 +30,13 @@ public struct BrokerConfiguration: Sendable {
   public var groupSessionTimeouts: ClosedRange<Duration> = .seconds(6) ... .seconds(1800)
   /// `offset.metadata.max.bytes`.
   public var offsetMetadataBytesMax = 4096
+  /// `transaction.max.timeout.ms`: no producer may keep a transaction open for longer.
+  public var transactionTimeoutMax: Duration = .seconds(900)
+  /// `transactional.id.expiration.ms`: after how long an idle transactional id is forgotten.
+  public var transactionalIDExpiration: Duration = .seconds(7 * 86_400)
+  /// `transaction.version`, as producers are told: 2 has KIP-890, with which a produce adds its partitions to the
+  /// transaction and every end of a transaction raises the epoch; 1 is the protocol of before Kafka 4.0.
+  public var transactionVersion: Int16 = 2
   /// `fetch.max.bytes`: the most a Fetch is answered with, however much it asks for.
   public var fetchBytesMax = 55 << 20
   /// `socket.request.max.bytes`: a longer request closes its connection.
@@ -44,6 +51,9 @@ public struct BrokerConfiguration: Sendable {
   public var partitionCountMax = 10_000
   /// Hears what the broker has to say; called on its loop, and by `start`.
   public var log: @Sendable (BrokerLogLine) -> Void = { _ in }
+  /// Hears of a disk that has refused producers' records for 3 s, with the last refusal, and again with each further one:
+  /// for a process that has more to do than to serve. Called on the broker's loop.
+  public var storageFailed: @Sendable (LogError) -> Void = { _ in }
 
   /// - Parameters:
   ///   - dataDirectory: the folder it lives in; made if need be.

@@ -15,12 +15,14 @@ final class BrokerState: @unchecked Sendable {
   let offsets: CommittedOffsets
   let producerIDs: ProducerIDCounter
   let groups: GroupCoordinator
+  let transactions: TransactionCoordinator
   /// What clients are told to connect to. Behind a lock, since `start` learns the port only when clients may come.
   private let advertisedAddress: Mutex<Address>
   private(set) var connections: [ConnectionID: BrokerConnection] = [:]
   /// Fetches that wait for a log, in the order they came.
   private var waitingFetches: [ObjectIdentifier: [WaitingFetch]] = [:]
   private var pendingFlushes: [PendingFlush] = []
+  var storageTrouble = StorageTrouble()
   private var kinds: [Int16: RequestKind] = [:]
 
   private struct PendingFlush {
@@ -30,7 +32,7 @@ final class BrokerState: @unchecked Sendable {
 
   init(
     world: World, loop: any Loop, configuration: BrokerConfiguration, topics: TopicStore, offsets: CommittedOffsets,
-    producerIDs: ProducerIDCounter
+    producerIDs: ProducerIDCounter, transactions: TransactionLog
   ) {
     self.world = world
     self.loop = loop
@@ -38,6 +40,7 @@ final class BrokerState: @unchecked Sendable {
     self.topics = topics
     self.offsets = offsets
     self.producerIDs = producerIDs
+    self.transactions = TransactionCoordinator(transactions)
     groups = GroupCoordinator(
       loop: loop, randomness: world.randomness, initialDelay: configuration.groupInitialRebalanceDelay)
     advertisedAddress = Mutex(
@@ -141,7 +144,7 @@ final class BrokerState: @unchecked Sendable {
   func logAdvanced(_ log: PartitionLog, by bytes: Int) {
     guard let waiting = waitingFetches[ObjectIdentifier(log)] else { return }
     for fetch in waiting {
-      fetch.bytesMissing -= bytes
+      fetch.noteAppend(to: log, bytes)
       if fetch.bytesMissing <= 0 { wake(fetch) }
     }
   }
@@ -167,9 +170,10 @@ final class BrokerState: @unchecked Sendable {
 
   // MARK: Maintenance
 
-  /// Rolls and removes segments; every `retentionCheckInterval`.
+  /// Rolls and removes segments, and forgets idle transactional ids; every `retentionCheckInterval`.
   func maintain() {
     let now = loop.wallTime
+    expireTransactionalIDs()
     for topic in topics.all {
       for (partition, log) in topic.logs.enumerated() {
         do throws(LogError) {
@@ -194,6 +198,9 @@ final class BrokerState: @unchecked Sendable {
 ///
 /// Sendable: see above; its timer runs there.
 final class WaitingFetch: @unchecked Sendable {
+  /// What a log that is gone has more: whoever waits for it is to look again.
+  static let everything = Int(Int32.max)
+
   let call: Call
   let deadline: Instant
   let logs: [PartitionLog]
@@ -201,13 +208,32 @@ final class WaitingFetch: @unchecked Sendable {
   var timer: TimerID?
   var isDone = false
   let answer: () -> Void
+  /// For a reader of committed records: the last stable offsets seen, and what was appended above them since.
+  private var stable: [(offset: Offset, heldBytes: Int)]
 
-  init(_ call: Call, deadline: Instant, logs: [PartitionLog], bytesMissing: Int, answer: @escaping () -> Void) {
+  init(
+    _ call: Call, deadline: Instant, logs: [PartitionLog], bytesMissing: Int, isCommitted: Bool,
+    answer: @escaping () -> Void
+  ) {
+    stable = isCommitted ? logs.map { ($0.lastStableOffset, 0) } : []
     self.call = call
     self.deadline = deadline
     self.logs = logs
     self.bytesMissing = bytesMissing
     self.answer = answer
+  }
+
+  /// A log has `bytes` more, or is gone; records of an open transaction count when it ends.
+  func noteAppend(to log: PartitionLog, _ bytes: Int) {
+    guard !stable.isEmpty, let index = logs.firstIndex(where: { $0 === log }) else {
+      bytesMissing -= bytes
+      return
+    }
+    stable[index].heldBytes += bytes
+    let offset = log.lastStableOffset
+    guard offset > stable[index].offset || bytes == WaitingFetch.everything else { return }
+    bytesMissing -= stable[index].heldBytes
+    stable[index] = (offset, 0)
   }
 }
 
@@ -222,6 +248,8 @@ extension KafkaErrorCode {
     case .messageTooLarge: self = .messageTooLarge
     case .outOfOrderSequence: self = .outOfOrderSequenceNumber
     case .staleProducerEpoch: self = .invalidProducerEpoch
+    case .staleCoordinatorEpoch: self = .transactionCoordinatorFenced
+    case .outsideTransaction: self = .invalidTxnState
     case .invalidSetting: self = .invalidConfig
     case .file, .journal, .offline: self = .kafkaStorageError
     }

@@ -40,6 +40,7 @@ enum DataFolder {
   static func catalogPath(_ directory: String) -> String { directory + "/topics.journal" }
   static func offsetsPath(_ directory: String) -> String { directory + "/offsets.journal" }
   static func producerIDsPath(_ directory: String) -> String { directory + "/producer-ids.journal" }
+  static func transactionsPath(_ directory: String) -> String { directory + "/transactions.journal" }
   static func topicsPath(_ directory: String) -> String { directory + "/topics" }
   static func partitionPath(_ directory: String, _ topic: String, _ partition: Int) -> String {
     "\(topicsPath(directory))/\(topic)-\(partition)"

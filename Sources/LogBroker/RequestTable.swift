@@ -20,7 +20,7 @@ struct RequestKind: Sendable {
   /// Everything this broker answers. Produce and Fetch announce versions that carry record formats which are not stored
   /// here, because librdkafka infers codec support from them; used, they get UNSUPPORTED_FOR_MESSAGE_FORMAT.
   static let all: [RequestKind] = [
-    RequestKind(0...11, BrokerState.produce),
+    RequestKind(0...12, BrokerState.produce),
     RequestKind(0...13, BrokerState.fetch),
     RequestKind(0...8, BrokerState.listOffsets),
     RequestKind(0...12, BrokerState.metadata),
@@ -37,8 +37,16 @@ struct RequestKind: Sendable {
     RequestKind(0...7, BrokerState.createTopics),
     RequestKind(0...6, BrokerState.deleteTopics),
     RequestKind(0...5, BrokerState.initProducerID),
+    RequestKind(0...5, BrokerState.addPartitionsToTxn),
+    RequestKind(0...4, BrokerState.addOffsetsToTxn),
+    RequestKind(0...5, BrokerState.endTxn),
+    RequestKind(0...1, BrokerState.writeTxnMarkers),
+    RequestKind(0...5, BrokerState.txnOffsetCommit),
     RequestKind(0...4, BrokerState.describeConfigs),
     RequestKind(0...3, BrokerState.createPartitions),
     RequestKind(0...2, BrokerState.deleteGroups),
+    RequestKind(0...0, BrokerState.describeProducers),
+    RequestKind(0...0, BrokerState.describeTransactions),
+    RequestKind(0...1, BrokerState.listTransactions),
   ]
 }

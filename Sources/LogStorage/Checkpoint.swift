@@ -28,7 +28,8 @@ struct Checkpoint: Equatable {
 /// producers' state. It is void if the file has another size, and removed when the log is opened.
 struct CleanMarker: Equatable {
   static let name = "clean-shutdown"
-  static let version: UInt16 = 1
+  /// Version 1 knew no transactions; a log with one is scanned.
+  static let version: UInt16 = 2
   var activeBase: Int64
   var activeSize: Int64
   var endOffset: Int64

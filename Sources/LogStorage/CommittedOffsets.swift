@@ -155,12 +155,8 @@ public final class CommittedOffsets {
         writer.append(field: group)
         writer.append(bigEndian: UInt32(part.count))
         for (partition, offset) in part {
-          writer.append(field: partition.topic)
-          writer.append(bigEndian: partition.partition.rawValue)
-          writer.append(bigEndian: offset.offset.rawValue)
-          writer.append(bigEndian: offset.leaderEpoch)
-          writer.append(field: offset.metadata)
-          writer.append(bigEndian: offset.committed.milliseconds)
+          partition.encode(to: &writer)
+          offset.encode(to: &writer)
         }
       }
     }

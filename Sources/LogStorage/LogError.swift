@@ -20,6 +20,10 @@ public struct LogError: DiagnosableError {
     case outOfOrderSequence(producerID: Int64, expected: Int32, received: Int32)
     /// A later incarnation of the producer has taken over: this one must not go on.
     case staleProducerEpoch(producerID: Int64, current: Int16, received: Int16)
+    /// A later coordinator has ended a transaction of the producer: this one must not.
+    case staleCoordinatorEpoch(producerID: Int64, current: Int32, received: Int32)
+    /// A batch that is not transactional, of a producer that has a transaction open.
+    case outsideTransaction(producerID: Int64)
     /// A setting that does not exist, is not supported here, or has an impossible value.
     case invalidSetting(name: String, value: String?, reason: String)
     /// The file system refused.
@@ -46,7 +50,7 @@ public struct LogError: DiagnosableError {
   public var fault: Fault {
     switch code {
     case .offsetOutOfRange, .corruptBatch, .invalidRecord, .unsupportedFormat, .messageTooLarge, .outOfOrderSequence,
-      .staleProducerEpoch:
+      .staleProducerEpoch, .staleCoordinatorEpoch, .outsideTransaction:
       .peer
     case .invalidSetting: .user
     case .file(let code, let operation): FileError(code, path: path, operation: operation).fault
@@ -86,6 +90,11 @@ public struct LogError: DiagnosableError {
       "producer \(producerID) sent sequence \(received) where \(expected) is next"
     case .staleProducerEpoch(let producerID, let current, let received):
       "producer \(producerID) sent epoch \(received), but a newer one, \(current), has taken over"
+    case .staleCoordinatorEpoch(let producerID, let current, let received):
+      "a transaction coordinator of epoch \(received) cannot end a transaction of producer \(producerID): epoch \(current) "
+        + "has taken over"
+    case .outsideTransaction(let producerID):
+      "producer \(producerID) sent a batch outside of the transaction it has open: end that first"
     case .invalidSetting(let name, let value, let reason):
       if let value { "\(name)=\(value): \(reason)" } else { "\(name): \(reason)" }
     case .file(let code, let operation): FileError(code, path: path, operation: operation).description

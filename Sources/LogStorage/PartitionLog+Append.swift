@@ -18,22 +18,34 @@ public struct AppendResult: Sendable, Equatable {
 extension PartitionLog {
   /// Appends one record batch, exactly as it came but for its offset and epoch.
   ///
+  /// A transactional batch opens the producer's transaction here, or goes on with it; that the coordinator knows of it
+  /// is for the caller to see to.
+  ///
   /// - Parameters:
   ///   - batch: one whole batch of format 2.
   ///   - sharedMemory: the size of the memory that `batch` keeps alive, in bytes (the request it came in); a batch that
   ///     is a small part of it is copied before it is kept in the hot tail.
+  ///   - beginsAtZero: whether a producer that the log does not know must begin with sequence 0, as one must that has
+  ///     another epoch for each transaction (KIP-890): what came before it was lost on the way.
   ///   - now: the wall clock.
   /// - Returns: the offsets. Under `.sync` they are neither durable nor visible before `flush`.
   /// - Throws: `.corruptBatch`, `.invalidRecord`, `.unsupportedFormat`, `.messageTooLarge`, `.outOfOrderSequence`,
-  ///   `.staleProducerEpoch`: nothing was written. `.file`, `.offline`: nothing was written, or the log is offline.
+  ///   `.staleProducerEpoch`, `.outsideTransaction`: nothing was written. `.file`, `.offline`: nothing was written, or the log is offline.
   /// - Complexity: O(bytes), for the checksum and the write.
-  public func append(_ batch: Bytes, sharedMemory: Int = 0, now: Timestamp) throws(LogError) -> AppendResult {
+  public func append(
+    _ batch: Bytes, sharedMemory: Int = 0, beginsAtZero: Bool = false, now: Timestamp
+  ) throws(LogError) -> AppendResult {
     try requireOnline()
     var header = try validated(batch)
     let logAppendTime = configuration.timestampType == .logAppendTime ? now : Timestamp.none
     if header.isIdempotent {
       switch producers.judge(header) {
-      case .next: break
+      case .next:
+        if beginsAtZero, header.baseSequence != 0, producers.producers[header.producerID] == nil {
+          throw LogError(
+            .outOfOrderSequence(producerID: header.producerID, expected: 0, received: header.baseSequence),
+            path: directory)
+        }
       case .duplicate(let known):
         let last = known.baseOffset + Int64(header.lastOffsetDelta)
         return AppendResult(
@@ -47,9 +59,22 @@ extension PartitionLog {
         throw LogError(
           .staleProducerEpoch(producerID: header.producerID, current: current, received: header.producerEpoch),
           path: directory)
+      case .notTransactional:
+        throw LogError(.outsideTransaction(producerID: header.producerID), path: directory)
       }
     }
     let parts = stamp(batch, &header, logAppendTime)
+    try write(parts, header, now: now)
+    if header.isIdempotent { producers.record(header, now: now.milliseconds) }
+    keepInMemory(parts, header, sharedMemory: sharedMemory)
+    if environment.flushPolicy == .os { highWatermark = endOffset }
+    return AppendResult(
+      firstOffset: header.baseOffset, lastOffset: header.lastOffset, logAppendTime: logAppendTime,
+      isDuplicate: false)
+  }
+
+  /// Writes a batch that has its place, after a roll where one is due.
+  func write(_ parts: [Bytes], _ header: RecordBatchHeader, now: Timestamp) throws(LogError) {
     if mustRoll(before: header, now: now) { try roll(now: now) }
     do throws(LogError) {
       try active.append(parts, header, indexInterval: configuration.indexIntervalBytes)
@@ -58,12 +83,6 @@ extension PartitionLog {
       throw error
     }
     isDirty = true
-    if header.isIdempotent { producers.record(header, now: now.milliseconds) }
-    keepInMemory(parts, header, sharedMemory: sharedMemory)
-    if environment.flushPolicy == .os { highWatermark = endOffset }
-    return AppendResult(
-      firstOffset: header.baseOffset, lastOffset: header.lastOffset, logAppendTime: logAppendTime,
-      isDuplicate: false)
   }
 
   /// The header, once it and the checksum have been found right.
@@ -100,7 +119,7 @@ extension PartitionLog {
     }
     guard header.attributes & RecordBatchLayout.codecMask <= 4 else { throw refuse("an unknown codec") }
     guard !header.isControl else { throw refuse("control batches are written by brokers only") }
-    guard !header.isTransactional else { throw refuse("transactions are not supported by this broker yet") }
+    guard !header.isTransactional || header.isIdempotent else { throw refuse("a transaction without a producer id") }
     guard !header.isIdempotent || (header.baseSequence >= 0 && header.producerEpoch >= 0) else {
       throw refuse("a producer id without sequence or epoch")
     }
@@ -108,7 +127,7 @@ extension PartitionLog {
   }
 
   /// The batch with its offset, epoch and, where the log sets it, time; the rest shares the memory it came in.
-  private func stamp(_ batch: Bytes, _ header: inout RecordBatchHeader, _ logAppendTime: Timestamp) -> [Bytes] {
+  func stamp(_ batch: Bytes, _ header: inout RecordBatchHeader, _ logAppendTime: Timestamp) -> [Bytes] {
     header.baseOffset = endOffset
     header.partitionLeaderEpoch = PartitionLog.leaderEpoch
     var writer = ByteWriter(capacity: RecordBatchLayout.records)
@@ -145,7 +164,7 @@ extension PartitionLog {
 
   /// Small batches are copied into one piece of their own: a consumer is sent many of them at once. So are batches that
   /// would keep a much larger request in memory.
-  private func keepInMemory(_ parts: [Bytes], _ header: RecordBatchHeader, sharedMemory: Int) {
+  func keepInMemory(_ parts: [Bytes], _ header: RecordBatchHeader, sharedMemory: Int) {
     var parts = parts
     if header.totalSize < PartitionLog.smallBatch || sharedMemory > 2 * header.totalSize {
       var writer = ByteWriter(capacity: header.totalSize)

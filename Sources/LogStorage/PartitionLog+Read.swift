@@ -8,8 +8,10 @@ public struct LogSlice: Sendable {
   public var parts: [SendPart]
   /// Bytes of all parts together.
   public var byteCount: Int
+  /// The offset after its last batch; nil where it has none.
+  public var endOffset: Offset?
   /// Nothing to send: the answer at the log's end.
-  public static let empty = LogSlice(parts: [], byteCount: 0)
+  public static let empty = LogSlice(parts: [], byteCount: 0, endOffset: nil)
 }
 
 extension PartitionLog {
@@ -20,32 +22,38 @@ extension PartitionLog {
   ///
   /// - Parameters:
   ///   - bytesMax: no more bytes than this, except for the first batch.
+  ///   - limit: no batch at or beyond this offset, where one begins; `lastStableOffset` for a reader of committed records.
+  ///     nil: up to the high watermark.
   ///   - atLeastOneBatch: whether the first batch is given even if it alone is larger, so that a reader makes progress.
   /// - Returns: nothing at the high watermark.
   /// - Throws: `.offsetOutOfRange`, before the start or beyond the high watermark; `.file`; `.offline`.
   /// - Complexity: O(log n) to find the place, then at most twice an index interval and a batch of log is read here.
-  public func read(from offset: Offset, bytesMax: Int, atLeastOneBatch: Bool) throws(LogError) -> LogSlice {
+  public func read(
+    from offset: Offset, until limit: Offset? = nil, bytesMax: Int, atLeastOneBatch: Bool
+  ) throws(LogError) -> LogSlice {
     try requireOnline()
     guard offset >= startOffset, offset <= highWatermark else {
       throw LogError(
         .offsetOutOfRange(requested: offset, start: startOffset, end: highWatermark), path: directory)
     }
-    guard offset < highWatermark else { return .empty }
+    let end = min(limit ?? highWatermark, highWatermark)
+    guard offset < end else { return .empty }
     if let first = tail.index(of: offset.rawValue) {
-      return readMemory(first, bytesMax: bytesMax, atLeastOneBatch: atLeastOneBatch)
+      return readMemory(first, until: end, bytesMax: bytesMax, atLeastOneBatch: atLeastOneBatch)
     }
     return try storing { () throws(FileError) in
-      try readFiles(offset.rawValue, bytesMax: bytesMax, atLeastOneBatch: atLeastOneBatch)
+      try readFiles(offset.rawValue, until: end, bytesMax: bytesMax, atLeastOneBatch: atLeastOneBatch)
     }
   }
 
-  private func readMemory(_ first: Int, bytesMax: Int, atLeastOneBatch: Bool) -> LogSlice {
+  private func readMemory(_ first: Int, until end: Offset, bytesMax: Int, atLeastOneBatch: Bool) -> LogSlice {
     var slice = LogSlice.empty
     var small = ByteWriter(capacity: 0)
     for batch in tail.batches[first...] {
-      guard batch.lastOffset < highWatermark.rawValue else { break }
+      guard batch.lastOffset < end.rawValue else { break }
       if slice.byteCount + batch.byteCount > bytesMax, slice.byteCount > 0 || !atLeastOneBatch { break }
       slice.byteCount += batch.byteCount
+      slice.endOffset = Offset(batch.lastOffset + 1)
       if batch.byteCount < PartitionLog.smallBatch {
         // A system call takes a bounded number of pieces: small ones are put together.
         for part in batch.parts { small.append(part) }
@@ -61,25 +69,39 @@ extension PartitionLog {
     return slice
   }
 
-  private func readFiles(_ offset: Int64, bytesMax: Int, atLeastOneBatch: Bool) throws(FileError) -> LogSlice {
+  private func readFiles(
+    _ offset: Int64, until end: Offset, bytesMax: Int, atLeastOneBatch: Bool
+  ) throws(FileError) -> LogSlice {
     for segment in segments[segmentIndex(of: offset)...] {
       guard let first = try segment.locate(offset) else { continue }
       var limit = segment.size
-      if segment.endOffset > highWatermark.rawValue {
-        // Only under `.sync`, between an append and its flush.
-        guard first.header.lastOffset < highWatermark else { return .empty }
-        limit = try segment.locate(highWatermark.rawValue)?.position ?? limit
+      var limitOffset = segment.endOffset
+      if segment.endOffset > end.rawValue {
+        // A reader of committed records at an open transaction, or, under `.sync`, between an append and its flush.
+        guard first.header.lastOffset < end else { return .empty }
+        limit = try segment.locate(end.rawValue)?.position ?? limit
+        limitOffset = end.rawValue
       }
-      var end = first.position + Int64(first.header.totalSize)
+      var stop = first.position + Int64(first.header.totalSize)
+      var stopOffset = first.header.nextOffset.rawValue
       if first.header.totalSize > bytesMax {
         if !atLeastOneBatch { return .empty }
       } else {
         let wanted = first.position + Int64(bytesMax)
-        end = wanted >= limit ? limit : try segment.wholeBatches(from: end, limit: wanted)
+        if wanted >= limit {
+          stop = limit
+          stopOffset = limitOffset
+        } else {
+          stop = try segment.wholeBatches(from: stop, limit: wanted)
+          // What follows says where this ends; nothing does where it ends with the segment.
+          var walker = BatchWalker(try segment.file(), from: stop, limit: segment.size)
+          stopOffset = try walker.next()?.header.baseOffset.rawValue ?? segment.endOffset
+        }
       }
-      let count = Int(end - first.position)
+      let count = Int(stop - first.position)
       return LogSlice(
-        parts: [.file(try segment.file(), position: first.position, count: count)], byteCount: count)
+        parts: [.file(try segment.file(), position: first.position, count: count)], byteCount: count,
+        endOffset: Offset(stopOffset))
     }
     return .empty
   }

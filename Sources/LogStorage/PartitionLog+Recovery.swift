@@ -25,7 +25,7 @@ extension PartitionLog {
   ///
   /// After a clean close nothing is scanned. Otherwise the batches since the last checkpoint are read and their
   /// checksums verified; the log is cut before the first bad one. Indexes that are missing or do not fit are made again,
-  /// the producers' state is taken from its snapshot and the scanned batches.
+  /// the producers' state, with their open transactions, is taken from its snapshot and the scanned batches.
   ///
   /// - Parameter now: the wall clock.
   /// - Complexity: O(bytes since the checkpoint) after a death, else O(segments).
@@ -45,7 +45,7 @@ extension PartitionLog {
     if let marker = marker.flatMap(CleanMarker.init), marker.activeBase == log.active.baseOffset,
       marker.activeSize == log.active.size
     {
-      try log.openClean(marker, &recovery)
+      try log.openClean(marker, &recovery, now: now)
     } else {
       try log.recover(&recovery, now: now)
     }
@@ -64,6 +64,7 @@ extension PartitionLog {
       try segment.file().sync()
       try segment.offsets.sync()
       try segment.times.sync()
+      try segment.transactions.sync()
       let marker = CleanMarker(segment, producers)
       try environment.files.replace(directory + "/" + CleanMarker.name, with: Journal.encoded(marker.entry))
       try environment.files.syncDirectory(directory)
@@ -90,7 +91,7 @@ extension PartitionLog {
     }
     segments.sort { $0.baseOffset < $1.baseOffset }
     for name in names {
-      let isOrphan = ["index", "timeindex", "snapshot"].contains { suffix in
+      let isOrphan = ["index", "timeindex", "txnindex", "snapshot"].contains { suffix in
         Segment.baseOffset(ofName: name, suffix: suffix).map { !bases.contains($0) } ?? false
       }
       if isOrphan || name.hasSuffix(".new") { try files.removeFile(directory + "/" + name) }
@@ -105,10 +106,19 @@ extension PartitionLog {
     return segments
   }
 
-  private func openClean(_ marker: CleanMarker, _ recovery: inout LogRecovery) throws(LogError) {
+  private func openClean(
+    _ marker: CleanMarker, _ recovery: inout LogRecovery, now: Timestamp
+  ) throws(LogError) {
     recovery.wasClean = true
     try storing { () throws(FileError) in
-      for segment in segments.dropLast() { try openSealed(segment, &recovery) }
+      var isWhole = true
+      var isActiveWhole = true
+      for segment in segments {
+        isActiveWhole = try segment.openTransactions() || segment.size == 0
+        if !isActiveWhole { isWhole = false }
+        if segment !== active { try openSealed(segment, isWhole: isActiveWhole, &recovery) }
+      }
+      active.transactions.unseal()
       active.endOffset = marker.endOffset
       if active.size == 0 {
         active.resetIndexes()
@@ -116,25 +126,32 @@ extension PartitionLog {
         try active.unseal()
       } else {
         try rebuildIndexes(active)
-        recovery.rebuiltIndexes += 1
+        isActiveWhole = false
       }
+      if !isActiveWhole { recovery.rebuiltIndexes += 1 }
       active.maxTimestamp = marker.maxTimestamp
       active.offsetOfMaxTimestamp = marker.offsetOfMaxTimestamp
       active.firstTimestamp = marker.firstTimestamp < 0 ? nil : marker.firstTimestamp
       active.bytesSinceIndexEntry = Int(marker.bytesSinceIndexEntry)
+      if !isWhole {
+        _ = try rebuildTransactions(before: segments.count, now: now)
+        active.transactions.unseal()
+      }
     }
     producers = marker.producers
   }
 
-  private func openSealed(_ segment: Segment, _ recovery: inout LogRecovery) throws(FileError) {
-    if try !segment.openIndexes() {
+  /// - Parameter isWhole: whether the index of aborted transactions was there; if not the caller makes it again.
+  private func openSealed(_ segment: Segment, isWhole: Bool, _ recovery: inout LogRecovery) throws(FileError) {
+    let hasPlaces = try segment.openIndexes()
+    if !hasPlaces {
       try rebuildIndexes(segment)
-      try segment.seal()
-      recovery.rebuiltIndexes += 1
+      try segment.sealPlaces()
     }
+    if !hasPlaces || !isWhole { recovery.rebuiltIndexes += 1 }
   }
 
-  /// Makes a segment's indexes again from its headers; the batches themselves are trusted.
+  /// Makes a segment's indexes by offset and by time again from its headers; the batches themselves are trusted.
   private func rebuildIndexes(_ segment: Segment) throws(FileError) {
     var walker = BatchWalker(try segment.file(), from: 0, limit: segment.size)
     let (size, end) = (segment.size, segment.endOffset)
@@ -164,12 +181,15 @@ extension PartitionLog {
     }
     if let known { producers = known }
     try storing { () throws(FileError) in
+      var isWhole = known != nil
       for segment in segments[..<firstScanned] {
-        try openSealed(segment, &recovery)
-        if known == nil {
-          var walker = BatchWalker(try segment.file(), from: 0, limit: segment.size)
-          while let found = try walker.next() { producers.record(found.header, now: now.milliseconds) }
-        }
+        let hasTransactions = try segment.openTransactions()
+        if !hasTransactions { isWhole = false }
+        try openSealed(segment, isWhole: hasTransactions, &recovery)
+      }
+      if !isWhole {
+        let states = try rebuildTransactions(before: firstScanned, now: now)
+        if known == nil { producers = states }
       }
       try scan(from: firstScanned, &recovery, now: now)
     }
@@ -182,13 +202,14 @@ extension PartitionLog {
       let size = segment.size
       let file = try segment.file()
       segment.resetIndexes()
+      segment.resetTransactions()
       var scan = RecoveryScan(file, size: size)
       var damage: String?
       while true {
         switch try scan.next(expected: segment.endOffset) {
         case .batch(let header, let position):
           segment.note(header, at: position, indexInterval: configuration.indexIntervalBytes)
-          producers.record(header, now: now.milliseconds)
+          try replay(header, at: position, of: segment, into: &producers, now: now)
           continue
         case .damage(let reason): damage = reason
         case .end: break

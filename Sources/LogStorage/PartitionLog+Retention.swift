@@ -105,7 +105,10 @@ extension PartitionLog {
     let state = JournalEntry(version: ProducerStates.snapshotVersion, payload: writer.finish())
     let mark = Checkpoint(recoveryOffset: sealed.endOffset).entry
     let sealedFile = try sealed.file()
-    let synced: [any File] = [sealedFile, sealed.offsets.sealedFile, sealed.times.sealedFile].compactMap { $0 }
+    let synced: [any File] = [
+      sealedFile, sealed.offsets.sealedFile, sealed.times.sealedFile, sealed.transactions.sealedFile,
+    ]
+    .compactMap { $0 }
     let directory = directory
     let work: @Sendable () -> Void = {
       // Should any step fail, the checkpoint stays where it was, and a recovery has more to scan; nothing is lost.

@@ -18,6 +18,8 @@ public final class PartitionLog {
   /// Oldest first, never empty; the last is the active one.
   var segments: [Segment]
   var producers = ProducerStates()
+  /// First offsets of transactions whose marker is not durable yet, and so has no effect for readers; only under `.sync`.
+  var undecided: [Int64] = []
   let tail = LogTail()
   /// Readers see nothing at or beyond it.
   public internal(set) var highWatermark: Offset
@@ -66,6 +68,7 @@ public final class PartitionLog {
       isDirty = false
     }
     highWatermark = endOffset
+    undecided.removeAll()
   }
 
   /// Lets go of what the log holds in memory, for good: before its folder is removed.

@@ -23,6 +23,7 @@ final class Segment {
   var bytesSinceIndexEntry = 0
   var offsets: SparseIndex<OffsetEntry>
   var times: SparseIndex<TimeEntry>
+  var transactions: TransactionIndex
   /// Bytes of log that the last lookup by offset walked over; for the test of the index interval.
   var lastLookupScan = 0
 
@@ -34,6 +35,7 @@ final class Segment {
     endOffset = baseOffset
     offsets = SparseIndex(path: Segment.path(directory, baseOffset, "index"))
     times = SparseIndex(path: Segment.path(directory, baseOffset, "timeindex"))
+    transactions = TransactionIndex(path: Segment.path(directory, baseOffset, "txnindex"))
   }
 
   /// Kafka's names: twenty digits of the base offset.
@@ -100,14 +102,20 @@ final class Segment {
     lastIndexedTimestamp = maxTimestamp
   }
 
-  /// Writes the indexes, the largest timestamp as the last entry: no batch is appended after.
+  /// Writes the indexes: no batch is appended after.
   func seal() throws(FileError) {
+    try sealPlaces()
+    try transactions.seal(in: files)
+  }
+
+  /// Writes the indexes by offset and by time, the largest timestamp as the last entry.
+  func sealPlaces() throws(FileError) {
     appendTimeEntry()
     try offsets.seal(in: files)
     try times.seal(in: files)
   }
 
-  /// Opens the indexes of a sealed segment and takes its numbers from them; false where they do not fit the file, then
+  /// Opens the indexes by offset and by time of a sealed segment and takes its numbers from them; false where they do not fit the file, then
   /// the segment is as it was.
   func openIndexes() throws(FileError) -> Bool {
     guard let offsets = try SparseIndex<OffsetEntry>.openSealed(self.offsets.path, in: files),
@@ -129,10 +137,11 @@ final class Segment {
   func unseal() throws(FileError) {
     try offsets.unseal()
     try times.unseal()
+    transactions.unseal()
     lastIndexedTimestamp = try times.last?.timestamp ?? -1
   }
 
-  /// Makes the indexes empty, in memory, before a scan fills them.
+  /// Makes the indexes by offset and by time empty, in memory, before a scan fills them.
   func resetIndexes() {
     offsets = SparseIndex(path: offsets.path)
     times = SparseIndex(path: times.path)
@@ -145,11 +154,23 @@ final class Segment {
     endOffset = baseOffset
   }
 
+  /// Makes the index of aborted transactions empty, before the batches are walked.
+  func resetTransactions() { transactions = TransactionIndex(path: transactions.path) }
+
+  /// Reads the index of aborted transactions of a sealed segment; false where it is lost or damaged.
+  func openTransactions() throws(FileError) -> Bool {
+    guard let found = try TransactionIndex.openSealed(transactions.path, in: files) else { return false }
+    transactions = found
+    return true
+  }
+
   /// Removes the files; the batches first, so that what a death leaves behind is an index without them, never the
   /// reverse. Who reads the file at this moment may finish.
   func remove() throws(FileError) {
     opened = nil
-    for path in [logPath, offsets.path, times.path, Segment.path(directory, baseOffset, "snapshot")]
+    for path in [
+      logPath, offsets.path, times.path, transactions.path, Segment.path(directory, baseOffset, "snapshot"),
+    ]
     where try files.attributes(path) != nil {
       try files.removeFile(path)
     }

@@ -3,6 +3,7 @@
 @_exported import Datasets
 @_exported import FileStreaming
 @_exported import Groundwork
+@_exported import JobScheduling
 @_exported import KafkaStreaming
 @_exported import SQLStreaming
 @_exported import Streaming

@@ -62,6 +62,9 @@ struct JobProgram: Sendable {
     let jobName = configuration.text("sluice.app.name") ?? name
     let state = try StateDirectory(environment: ThisProcess.environment)
     let live = LiveWorld.make(executors: try configuration.executorCount(cores: LiveWorld.processorCount))
+    let life = JobLife(live, name: spec.name)
+    // Before the lock is taken: a signal is never the end of a process that holds it.
+    try life.watchSignals()
     let lock: any FileLock
     do {
       lock = try JobLock.take(jobName, as: .job, pid: ThisProcess.pid, in: state, files: live.world.files)
@@ -71,7 +74,6 @@ struct JobProgram: Sendable {
     }
     defer { lock.unlock() }
 
-    let life = JobLife(live, name: spec.name)
     let (configured, define) = (configuration, define)
     return try life.run {
       let context = try makeContext(live.world, life, configured, jobName, state)
@@ -105,7 +107,7 @@ struct JobProgram: Sendable {
       batchInterval: try configuration.duration("sluice.streaming.batchInterval") ?? .seconds(1),
       environment: StreamingEnvironment(
         world: world, loop: life.loop, scheduler: scheduler, jobName: jobName,
-        checkpointDirectory: configuration.text("sluice.streaming.checkpoint") ?? state.checkpoint(of: jobName),
+        checkpointDirectory: checkpointDirectory(configuration) { state.checkpoint(of: jobName) },
         availableNow: try configuration.bool("sluice.streaming.availableNow"), settings: settings,
         print: { TextOutput.standard.write($0) },
         log: { TextOutput.error.write("\(programName): \($0)\n") }))
@@ -121,6 +123,12 @@ struct JobProgram: Sendable {
     return context
   }
 
+  /// The folder for what a restart needs; nil where the job is to keep nothing.
+  private func checkpointDirectory(_ configuration: SluiceConfiguration, usual: () -> String) -> String? {
+    let text = configuration.text("sluice.streaming.checkpoint")
+    return text == "none" ? nil : text ?? usual()
+  }
+
   /// The page for Prometheus, where a port is set.
   private func serveMetrics(of context: StreamingContext, _ configuration: SluiceConfiguration) throws {
     guard let wanted = try configuration.int("sluice.metrics.port") else { return }
@@ -131,6 +139,7 @@ struct JobProgram: Sendable {
     let address = configuration.text("sluice.metrics.address") ?? "127.0.0.1"
     let server = try HTTPServer(address: address, port: port) { path in path == "/metrics" ? metrics.page : nil }
     context.addStreamingListener(metrics)
+    metrics.follow(context)
     context.atStop { server.stop() }
     context.environment.log("metrics on http://\(address):\(server.port)/metrics")
   }
@@ -148,6 +157,15 @@ struct JobAlreadyRuns: DiagnosableError {
   }
 }
 
+/// The broker in the job's process cannot write any more.
+struct EmbeddedBrokerFailed: DiagnosableError {
+  var reason: any DiagnosableError
+  var fault: Fault { reason.fault }
+  var isRetriable: Bool { reason.isRetriable }
+  var leavesUsable: Bool { false }
+  var description: String { "the job ends because its embedded broker cannot write: \(reason)" }
+}
+
 /// The driver's loop, the embedded broker and the signals of one job process.
 ///
 /// Sendable: what changes is guarded; the rest is constant.
@@ -158,6 +176,8 @@ final class JobLife: Sendable {
   private let name: String
   private let broker = Mutex<EmbeddedBroker?>(nil)
   private let interruption = Mutex<Signal?>(nil)
+  private let context = Mutex<StreamingContext?>(nil)
+  private let watcher = Mutex<SignalWatcher?>(nil)
   private let outcome = Mutex<Result<Int32, any Error>>(.success(ExitCode.failure))
 
   init(_ live: LiveWorld, name: String) {
@@ -183,6 +203,7 @@ final class JobLife: Sendable {
         guard line.level == .warning, isNews else { return }
         TextOutput.error.write("\(name): the embedded broker: \(line.text)\n")
       }
+      $0.storageFailed = { [self] error in context.withLock { $0 }?.fail(EmbeddedBrokerFailed(reason: error)) }
     }
     if let owned = found.owned { broker.withLock { $0 = owned } }
     return found.address
@@ -194,14 +215,16 @@ final class JobLife: Sendable {
     loop.post { [self] in
       do {
         let context = try makeContext()
-        let watcher = try watchSignals(context)
+        self.context.withLock { $0 = context }
         try context.start { [self] error in
-          watcher.stop()
+          watcher.withLock { $0?.stop() }
           if let error { JobProgram.complain(name, error) }
           let signal = interruption.withLock { $0 }
           let code = error != nil ? ExitCode.failure : signal.map { ExitCode.signal($0.rawValue) } ?? ExitCode.success
-          end(.success(code))
+          endListening(context, then: .success(code))
         }
+        // A signal that came before there was anything to stop.
+        if interruption.withLock({ $0 }) != nil { context.stop() }
       } catch {
         end(.failure(error))
       }
@@ -211,16 +234,32 @@ final class JobLife: Sendable {
     return try outcome.withLock { $0 }.get()
   }
 
-  /// The first signal stops after the batch that runs, the second at once.
-  private func watchSignals(_ context: StreamingContext) throws -> SignalWatcher {
-    try SignalWatcher([.interrupt, .terminate], on: loop) { [self] signal in
+  /// From now on the first signal stops after the batch that runs, the second at once; before there is a job to stop, the
+  /// first waits for it.
+  func watchSignals() throws(ProcessError) {
+    let made = try SignalWatcher([.interrupt, .terminate], on: loop) { [self] signal in
       let isSecond = interruption.withLock { first in
         defer { first = first ?? signal }
         return first != nil
       }
       if isSecond { ThisProcess.exit(ExitCode.signal(signal.rawValue)) }
       TextOutput.error.write("\(name): stopping after the batch that runs; once more stops at once\n")
-      context.stop()
+      context.withLock { $0 }?.stop()
+    }
+    watcher.withLock { $0 = made }
+  }
+
+  /// Lets the listeners of the scheduler hear of everything before the process ends. On the driver's loop.
+  private func endListening(_ context: StreamingContext, then result: Result<Int32, any Error>) {
+    let key = "sluice.scheduler.listenerbus.exitTimeout"
+    let limit = context.setting(key).flatMap { Duration(text: $0) } ?? .seconds(10)
+    context.environment.scheduler.stop(within: limit) { [self] undelivered in
+      if undelivered > 0 {
+        TextOutput.error.write(
+          "\(name): \(undelivered) events did not reach their listeners within \(limit.text) (\(key)): they take too "
+            + "long\n")
+      }
+      end(result)
     }
   }
 

@@ -52,6 +52,7 @@ extension BrokerCommand {
 private struct BrokerSettings {
   private var partitionCount: Int?
   private var createsTopics: Bool?
+  private var retentionCheckInterval: Duration?
   private var defaults = LogConfiguration()
 
   /// Broker names of what topics call otherwise (Kafka documentation, "Server Default Property").
@@ -64,7 +65,8 @@ private struct BrokerSettings {
 
   init(_ properties: [String: String]) throws {
     var topicSettings: [String: String] = [:]
-    let known = ["num.partitions", "auto.create.topics.enable"] + Self.topicNames.keys.sorted()
+    let interval = "log.retention.check.interval.ms"
+    let known = ["num.partitions", "auto.create.topics.enable", interval] + Self.topicNames.keys.sorted()
     for (name, value) in properties.sorted(by: { $0.key < $1.key }) {
       switch name {
       case "num.partitions":
@@ -78,6 +80,11 @@ private struct BrokerSettings {
             "--config auto.create.topics.enable: `\(value)` is neither true nor false", exitCode: ExitCode.usage)
         }
         createsTopics = value == "true"
+      case interval:
+        guard let milliseconds = Int64(value), milliseconds >= 1 else {
+          throw CommandError("--config \(interval): `\(value)` is not at least 1", exitCode: ExitCode.usage)
+        }
+        retentionCheckInterval = .milliseconds(milliseconds)
       default:
         guard let topicName = Self.topicNames[name] else {
           let hint = Suggestions.nearest(to: name, among: known).map { "; did you mean \($0)?" }
@@ -98,6 +105,7 @@ private struct BrokerSettings {
   func apply(to configuration: inout BrokerConfiguration) {
     if let partitionCount { configuration.defaultPartitionCount = partitionCount }
     if let createsTopics { configuration.createsTopicsOnDemand = createsTopics }
+    if let retentionCheckInterval { configuration.retentionCheckInterval = retentionCheckInterval }
     configuration.topicDefaults = defaults
   }
 }

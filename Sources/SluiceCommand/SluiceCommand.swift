@@ -27,6 +27,9 @@ enum CommandTable {
   static var files: [(word: String, command: any Command.Type)] {
     [("ls", FilesList.self), ("verify", FilesVerify.self)]
   }
+  static var transactions: [(word: String, command: any Command.Type)] {
+    [("list", TransactionsList.self), ("describe", TransactionsDescribe.self), ("abort", TransactionsAbort.self)]
+  }
   static var commands: [(word: String, command: any Command.Type)] {
     [
       ("broker", BrokerCommand.self), ("produce", ProduceCommand.self), ("consume", ConsumeCommand.self),
@@ -39,6 +42,7 @@ enum CommandTable {
     var rows = commands.map { ("sluice \($0.word)", $0.command.spec.summary) }
     rows.insert(
       ("sluice topics …", "Lists, creates, describes and deletes topics: list, create, describe, delete."), at: 1)
+    rows.append(("sluice transactions …", "Shows transactions, and ends those that hang: list, describe, abort."))
     rows.append(("sluice checkpoint …", "Shows and compares what jobs keep for a restart: show, diff."))
     rows.append(("sluice files …", "Lists and checks the files of an output folder: ls, verify."))
     rows.append(("sluice version", "Prints the version."))
@@ -101,6 +105,20 @@ enum CommandTable {
       """
   }
 
+  static var transactionsOverview: String {
+    let rows = transactions.map { ("sluice transactions \($0.word)", $0.command.spec.summary) }
+    return """
+      Usage: sluice transactions list|describe|abort [options]
+
+      \(HelpText.twoColumns(rows, columns: 100).joined(separator: "\n"))
+
+      Example:
+        # who holds up the readers of committed records
+        sluice transactions list --state Ongoing
+
+      """
+  }
+
   /// Runs a command line.
   static func run(_ arguments: [String], _ process: CommandProcess) throws -> Int32 {
     guard let word = arguments.first else {
@@ -119,6 +137,8 @@ enum CommandTable {
       process.show("sluice \(SluiceVersion.text)\n")
       return ExitCode.success
     case "topics": return try run(rest, among: topics, "sluice topics", topicsOverview, process)
+    case "transactions":
+      return try run(rest, among: transactions, "sluice transactions", transactionsOverview, process)
     case "checkpoint": return try run(rest, among: checkpoint, "sluice checkpoint", checkpointOverview, process)
     case "files": return try run(rest, among: files, "sluice files", filesOverview, process)
     default:
@@ -148,7 +168,7 @@ enum CommandTable {
   ) throws -> Int32 {
     guard let command = table.first(where: { $0.word == word })?.command else {
       var known = table.map(\.word)
-      if parent == "sluice" { known += ["topics", "checkpoint", "files", "version", "help"] }
+      if parent == "sluice" { known += ["topics", "transactions", "checkpoint", "files", "version", "help"] }
       throw OptionError(.unknownCommand(word, suggestion: Suggestions.nearest(to: word, among: known)), command: parent)
     }
     let options = try command.spec.parse(arguments)

@@ -50,6 +50,9 @@ final class BatchRun: @unchecked Sendable {
   /// The job of a participant that runs.
   private var completion: JobID?
   private var isCancelled = false
+  /// Whether some of the output may be visible although the batch has failed: of sinks that commit before the decision.
+  private(set) var mayBeVisible = false
+  private var hasEarlySinks = false
 
   init(
     _ frame: BatchFrame, _ info: BatchInfo, _ context: StreamingContext, _ listeners: [any StreamingListener],
@@ -78,6 +81,9 @@ final class BatchRun: @unchecked Sendable {
             name: output.name, kind: .sink(sink, dataset: job.dataset, work: job.task), place: plan.place(of: sink))
         }
       }
+    }
+    hasEarlySinks = operations.contains { operation in
+      if case .sink = operation.kind { operation.place == .beforeDecision } else { false }
     }
     let output = coordinator.begin(frame.identity, operations)
     self.output = output
@@ -133,6 +139,7 @@ final class BatchRun: @unchecked Sendable {
   }
 
   private func commit() {
+    mayBeVisible = hasEarlySinks
     output?.commit { [self] prepared, then in
       plan.decide(self, prepared, then)
     } then: { [self] outcome in

@@ -13,6 +13,14 @@ extension Driver {
     if batch == nil { finish(error) }
   }
 
+  /// Something that the batch which runs waits for will not come: ends the job without it.
+  func abandon(_ error: any Error) {
+    guard phase != .stopped else { return }
+    failure = failure ?? error
+    batch?.cancel()
+    finish(failure)
+  }
+
   func stop(gracefully: Bool) {
     switch phase {
     case .stopped: if !gracefully { stopSources() }

@@ -170,7 +170,7 @@ final class Driver: @unchecked Sendable {
     case .unknown(let error): finish(failure ?? error)
     case .failed(let error):
       for participant in context.participants { participant.aborted(run.frame.identity) }
-      guard phase != .stopping, failure == nil, recover(run.frame, started, error) else {
+      guard phase != .stopping, failure == nil, recover(run, started, error) else {
         return finish(failure ?? error)
       }
     case .committed(let info), .incomplete(let info, _):
@@ -210,7 +210,7 @@ final class Driver: @unchecked Sendable {
       guard let decider, !prepared.isEmpty else {
         record.notes = DeciderNote.carried(from: checkpoint?.last, into: record.notes)
         decision = (record, true)
-        try checkpoint?.decided(record)
+        try checkpoint?.decided(record, mustStay: mustDecisionStay)
         return then(.decided)
       }
       record.notes = DeciderNote(decider: decider.name, batch: identity.number).added(to: record.notes)
@@ -221,6 +221,8 @@ final class Driver: @unchecked Sendable {
       then(.unknown(error))
     }
   }
+
+  private var mustDecisionStay: Bool { context.participants.contains(where: \.needsDurableDecision) }
 
   /// Whether a restart after a power loss could not do without the record: not all of it can be found out from the
   /// decider's offsets.
@@ -233,7 +235,7 @@ final class Driver: @unchecked Sendable {
   private func complete(
     _ frame: BatchFrame, _ info: BatchInfo, _ decision: (record: BatchRecord, isRecorded: Bool)?
   ) throws(StreamingError) {
-    if let decision, !decision.isRecorded { try checkpoint?.noted(decision.record) }
+    if let decision, !decision.isRecorded { try checkpoint?.noted(decision.record, mustStay: mustDecisionStay) }
     planned = nil
     for participant in context.participants { participant.committed(info) }
     commitOffsets(frame, exceptWith: decision?.isRecorded == false ? decider : nil)
@@ -242,7 +244,8 @@ final class Driver: @unchecked Sendable {
 
   /// What the failure policy does with a failed batch.
   /// - Returns: whether the job goes on.
-  private func recover(_ frame: BatchFrame, _ started: BatchInfo, _ error: any Error) -> Bool {
+  private func recover(_ failed: BatchRun, _ started: BatchInfo, _ error: any Error) -> Bool {
+    let frame = failed.frame
     for stream in context.streams { stream.discard(frame.number) }
     switch policy {
     case .stop: return false
@@ -261,6 +264,8 @@ final class Driver: @unchecked Sendable {
       }
       return true
     case .skip:
+      // Some of it may be visible, so it cannot be said to be in no output: the next run repeats it.
+      guard !failed.mayBeVisible, !context.participants.contains(where: \.hasRemains) else { return false }
       do throws(StreamingError) {
         try skip(frame, error)
       } catch {

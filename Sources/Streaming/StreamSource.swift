@@ -1,10 +1,35 @@
 import Datasets
 import Groundwork
 
+/// What a range of offsets holds, as far as a source can tell without reading the records: by this a repetition is
+/// compared with what was planned.
+public struct RangeContent: Sendable, Equatable {
+  /// Records of the range.
+  public var records: Int
+  /// Of what the range is made of (for topics the checksums and places of its record batches); 0 where it holds nothing.
+  public var hash: UInt64
+
+  /// - Parameters:
+  ///   - records: of the range.
+  ///   - hash: of what it is made of.
+  public init(records: Int = 0, hash: UInt64 = 0) {
+    self.records = records
+    self.hash = hash
+  }
+
+  /// Adds a piece, by its place and its checksum.
+  public mutating func add(records: Int, at place: Int64, checksum: UInt32) {
+    self.records += records
+    hash = Hash64.short(hash ^ UInt64(bitPattern: place), UInt64(checksum), seed: 1)
+  }
+}
+
 /// What one source gives to one batch: data, not code.
 public struct SourcePlan: Sendable, Equatable {
   /// The offsets of the batch, by topic partition, sorted; empty for a source that has none.
   public var ranges: [OffsetRange]
+  /// What each of the ranges holds, in their order; empty for a source that cannot tell.
+  public var contents: [RangeContent] = []
   /// Records in the plan, as the headers of arrived data count them; exact for sources that hold their records.
   public var records: Int
   /// Bytes in the plan as they arrived.
@@ -122,6 +147,9 @@ public protocol StreamSource: AnyObject, Sendable {
   var takesLimits: Bool { get }
   /// Partitions among which a limit is shared; 0 before they are known.
   var limitedPartitions: Int { get }
+  /// Whether the first batches are bounded although nothing is known of the job's speed yet: for a source that may have
+  /// a backlog.
+  var isProbed: Bool { get }
   /// Bounds the plans from now on; called before each.
   func limit(_ decision: RateDecision)
   /// What is here for the next batch. No request goes out: it decides over data that has arrived.
@@ -163,6 +191,8 @@ extension StreamSource {
   public var takesLimits: Bool { false }
   /// None.
   public var limitedPartitions: Int { 0 }
+  /// They are.
+  public var isProbed: Bool { true }
   /// Does nothing.
   public func limit(_ decision: RateDecision) {}
   /// Gives an empty plan: what cannot be read again is lost, which is why such a source is at-most-once.

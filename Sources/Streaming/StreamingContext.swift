@@ -291,6 +291,12 @@ public final class StreamingContext: @unchecked Sendable {
     }
   }
 
+  /// Ends the job with an error, whatever it is doing: for a part of its process that it cannot go on without. A restart
+  /// finds out what became of the batch that ran. Callable from anywhere.
+  package func fail(_ error: any Error) {
+    environment.loop.post { [self] in driver?.abandon(error) }
+  }
+
   /// Works through what the sources hold at this moment, then stops. Callable from anywhere.
   public func stopAtPresentEnd() {
     environment.loop.post { [self] in driver?.stopAtPresentEnd() }

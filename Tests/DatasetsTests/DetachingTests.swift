@@ -24,7 +24,8 @@ import Testing
       made.base.initializeMemory(as: UInt8.self, repeating: 65, count: 1000)
       let value = make(Bytes(made, offset: 100, count: 100))
       kept = Detacher<Value>()(value)
-      #expect(isEqual(value, kept!))
+      let isSame = isEqual(value, kept!)
+      #expect(isSame)
     }
     return withExtendedLifetime(kept) { arena != nil }
   }

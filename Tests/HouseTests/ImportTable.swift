@@ -42,7 +42,8 @@ enum ImportTable {
     ],
     "FileStreaming": ["Streaming", "Datasets", "Journals", "Codecs", "SystemInterfaces", "Groundwork"],
     "SQLStreaming": ["Streaming", "Datasets", "SystemInterfaces", "Groundwork", "CSQLite"],
-    "Monitoring": ["Streaming", "Groundwork", "CMicrohttpd"],
+    // JobScheduling, Datasets: the page shows what the scheduler and the block store count.
+    "Monitoring": ["Streaming", "JobScheduling", "Datasets", "SystemInterfaces", "Groundwork", "CMicrohttpd"],
     // Side: CPrimitives has the Linux calls that Swift's Glibc module hides.
     "LinuxSystem": ["SystemInterfaces", "Groundwork", "CPrimitives"],
     // Roof and root

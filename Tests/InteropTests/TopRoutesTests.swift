@@ -33,8 +33,12 @@ extension InteropTests {
       #expect(days.values.reduce(0) { $0 + $1.flights } == 27_004)
       let scratch = try Scratch()
       let data = scratch.path + "/broker"
+      let before = Set(try Scratch.files.list("/tmp"))
       // Each run plays the month anew, though the topic and the consumer group are those of the run before.
       for _ in 1...2 { try Self.check(days, data, scratch) }
+      let left = Set(try Scratch.files.list("/tmp")).subtracting(before).filter { $0.contains("top-routes") }
+      #expect(left.isEmpty, "\(left)")
+      #expect(try !Scratch.files.list(scratch.path).contains("checkpoints"))
     }
 
     private static func check(_ days: [String: Window], _ data: String, _ scratch: Scratch) throws {

@@ -11,6 +11,7 @@ import Testing
     func onJobStart(_ event: JobStartEvent) { notes.add("start \(event.label)") }
     func onTaskEnd(_ event: TaskEndEvent) { notes.add("task") }
     func onJobEnd(_ event: JobEndEvent) { notes.add("end \(event.label)") }
+    func onApplicationEnd(_ event: ApplicationEndEvent) { notes.add("application end") }
   }
 
   @Test func listenersHearLaterAndInOrder() throws {
@@ -72,9 +73,47 @@ import Testing
     let loop = try #require(workshop.runner.loops["listen shared"])
     workshop.scheduler.stop()
     loop.run()
-    #expect(listener.notes.all == ["start a", "end a"])
+    #expect(listener.notes.all == ["start a", "end a", "application end"])
     workshop.releaseAll()
     workshop.loop.run()
+  }
+
+  @Test func whoStopsTheSchedulerHearsWhenAllHaveHeard() throws {
+    let workshop = Workshop()
+    let (first, second, direct) = (Listener(), Listener(), Listener())
+    workshop.context.addSchedulerListener(first, queue: "a")
+    workshop.context.addSchedulerListener(second, queue: "b")
+    workshop.scheduler.addListener(direct)
+    _ = try workshop.run(workshop.context.parallelize(0..<1), label: "job")
+    let undelivered = Notes()
+    workshop.scheduler.stop(within: .seconds(5)) { undelivered.add("\($0)") }
+    workshop.runner.loops["listen a"]?.run()
+    workshop.loop.runQueued()
+    #expect(undelivered.all == [], "the other queue has not turned")
+    workshop.runner.loops["listen b"]?.run()
+    workshop.loop.run()
+    #expect(undelivered.all == ["0"])
+    for listener in [first, second, direct] { #expect(listener.notes.all.last == "application end") }
+    // Again: there is nobody to wait for, and nothing is told twice.
+    workshop.scheduler.stop(within: .seconds(5)) { undelivered.add("\($0)") }
+    workshop.loop.run()
+    #expect(undelivered.all == ["0", "0"])
+    #expect(direct.notes.count("application end") == 1)
+    workshop.expectIdle()
+  }
+
+  @Test func aListenerThatStandsStillIsNotWaitedForLongerThanAllowed() throws {
+    let workshop = Workshop()
+    workshop.context.addSchedulerListener(Listener())
+    _ = try workshop.run(workshop.context.parallelize(0..<1), label: "job")
+    let undelivered = Notes()
+    let start = workshop.loop.now
+    workshop.scheduler.stop(within: .seconds(5)) { undelivered.add("\($0)") }
+    workshop.loop.runQueued()
+    #expect(undelivered.all == [])
+    workshop.loop.run()
+    #expect(workshop.loop.now - start == .seconds(5))
+    #expect(undelivered.all.count == 1 && undelivered.all != ["0"], "\(undelivered.all)")
   }
 
   @Test func metricsSayWhereTheSchedulerStands() throws {

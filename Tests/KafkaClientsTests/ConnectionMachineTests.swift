@@ -44,6 +44,20 @@ import Testing
     _ = machine.received(try frame(versions(.metadata, metadata), 3, id: 0), now: start, unit: 0.5)
   }
 
+  @Test func aThrottledConnectionIsLeftAloneUntilThen() throws {
+    var machine = machine()
+    _ = machine.submitted(request(1), now: start)
+    try ready(&machine)
+    machine.throttled(until: at(500))
+    #expect(machine.submitted(request(2), now: at(100)) == [])
+    #expect(machine.nextDeadline == at(500))
+    // What was sent before is answered all the same.
+    let first = try frame(MetadataResponse(), 9, id: 1)
+    #expect(machine.received(first, now: at(200), unit: 0) == [.deliver(1, first, version: 9)])
+    #expect(machine.timePassed(now: at(400), unit: 0) == [])
+    #expect(machine.timePassed(now: at(500), unit: 0) == [.send(2, version: 9, correlationID: 2)])
+  }
+
   @Test func aRequestConnectsNegotiatesAndIsSentInTheHighestCommonVersion() throws {
     var machine = machine()
     #expect(machine.submitted(request(1), now: start) == [.connect])

@@ -91,6 +91,10 @@ final class FakeBroker: @unchecked Sendable {
         (range.apiKey, range.minVersion, range.maxVersion) = ($0.key.rawValue, $0.value.lowerBound, $0.value.upperBound)
         return range
       }
+      var feature = ApiVersionsResponse.FinalizedFeatureKey()
+      (feature.name, feature.maxVersionLevel) = ("transaction.version", cluster.transactions.version)
+      answer.finalizedFeatures = [feature]
+      answer.finalizedFeaturesEpoch = 1
       if header.version > cluster.apiVersionsMax {
         answer.errorCode = .unsupportedVersion
         return reply(answer, 0)
@@ -99,7 +103,7 @@ final class FakeBroker: @unchecked Sendable {
     case .metadata: reply(metadata(read(MetadataRequest.self)))
     case .produce:
       let request = read(ProduceRequest.self)
-      let answer = produce(request)
+      let answer = produce(request, header.version)
       if request.acks != 0 { reply(answer) }
     case .fetch:
       let request = read(FetchRequest.self)
@@ -108,14 +112,16 @@ final class FakeBroker: @unchecked Sendable {
       connection.waiting = (header, request, until)
       let key = connection.id.rawValue
       loop.at(until) { [weak self] in self?.retry(key) }
-    case .initProducerID:
+    case .initProducerID where read(InitProducerIDRequest.self).transactionalID == nil:
       var answer = InitProducerIDResponse()
       answer.errorCode = cluster.nextError(.initProducerID)
       answer.producerID = cluster.nextProducerID
       cluster.nextProducerID += 1
       reply(answer)
     default:
-      if let answer = FakeCalls.answer(call, frame, header, self) { reply(answer) } else { close(connection) }
+      let answer =
+        FakeCalls.answer(call, frame, header, self) ?? cluster.transactions.answer(call, frame, header, id)
+      if let answer { reply(answer) } else { close(connection) }
     }
   }
 
@@ -177,8 +183,9 @@ final class FakeBroker: @unchecked Sendable {
     return answer
   }
 
-  private func produce(_ request: ProduceRequest) -> ProduceResponse {
+  private func produce(_ request: ProduceRequest, _ version: Int16) -> ProduceResponse {
     var answer = ProduceResponse()
+    if !cluster.throttles.isEmpty { answer.throttleTimeMilliseconds = cluster.throttles.removeFirst() }
     answer.responses = request.topicData.map { topic in
       var wireTopic = ProduceResponse.TopicProduceResponse()
       wireTopic.name = topic.name
@@ -195,6 +202,11 @@ final class FakeBroker: @unchecked Sendable {
         guard partition.leader == id else {
           wire.errorCode = .notLeaderOrFollower
           return wire
+        }
+        if let name = request.transactionalID, let batch = try? RecordBatch(data.records ?? Bytes()) {
+          let place = TopicPartition(topic.name, PartitionIndex(data.index))
+          wire.errorCode = cluster.transactions.mayAppend(name, batch.header, place, version)
+          if wire.errorCode.isError { return wire }
         }
         (wire.errorCode, wire.baseOffset) = cluster.append(partition, data.records ?? Bytes())
         return wire

@@ -1,6 +1,13 @@
 import Groundwork
 import KafkaProtocol
 
+/// An empty answer, or a part of one, filled in.
+private func filled<Value>(_ empty: Value, _ fill: (inout Value) -> Void) -> Value {
+  var value = empty
+  fill(&value)
+  return value
+}
+
 /// The fake brokers' answers to the calls that need no connection state.
 enum FakeCalls {
   static func answer(
@@ -31,58 +38,49 @@ enum FakeCalls {
       return committed(try! decodeRequest(OffsetFetchRequest.self, frame, header), header.version, broker)
     case .createTopics:
       let request = try! decodeRequest(CreateTopicsRequest.self, frame, header)
-      var answer = CreateTopicsResponse()
-      answer.topics = request.topics.map { topic in
-        var result = CreateTopicsResponse.CreatableTopicResult()
-        result.name = topic.name
-        result.errorCode = cluster.nextError(.createTopics)
-        if cluster.topics[topic.name] != nil { result.errorCode = .topicAlreadyExists }
-        if !result.errorCode.isError, !request.validateOnly {
+      let results = request.topics.map { topic in
+        let scripted = cluster.nextError(.createTopics)
+        let code = cluster.topics[topic.name] != nil ? .topicAlreadyExists : scripted
+        if !code.isError, !request.validateOnly {
           cluster.makeTopic(topic.name, leaders: Array(repeating: broker.id, count: max(1, Int(topic.numPartitions))))
         }
-        return result
+        return filled(CreateTopicsResponse.CreatableTopicResult()) { ($0.name, $0.errorCode) = (topic.name, code) }
       }
-      return answer
+      return filled(CreateTopicsResponse()) { $0.topics = results }
     case .deleteTopics:
       let request = try! decodeRequest(DeleteTopicsRequest.self, frame, header)
-      var answer = DeleteTopicsResponse()
       let names = header.version >= 6 ? request.topics.map { $0.name ?? "" } : request.topicNames
-      answer.responses = names.map { name in
-        var result = DeleteTopicsResponse.DeletableTopicResult()
-        result.name = name
-        result.errorCode = cluster.topics.removeValue(forKey: name) == nil ? .unknownTopicOrPartition : .none
-        return result
+      let results = names.map { name in
+        let code: KafkaErrorCode =
+          cluster.topics.removeValue(forKey: name) == nil ? .unknownTopicOrPartition : .none
+        return filled(DeleteTopicsResponse.DeletableTopicResult()) { ($0.name, $0.errorCode) = (name, code) }
       }
-      return answer
+      return filled(DeleteTopicsResponse()) { $0.responses = results }
     case .createPartitions:
       let request = try! decodeRequest(CreatePartitionsRequest.self, frame, header)
-      var answer = CreatePartitionsResponse()
-      answer.results = request.topics.map { topic in
-        var result = CreatePartitionsResponse.CreatePartitionsTopicResult()
-        result.name = topic.name
+      let results = request.topics.map { topic in
         let have = cluster.topics[topic.name]?.count ?? 0
-        if have == 0 || Int(topic.count) <= have {
-          result.errorCode = have == 0 ? .unknownTopicOrPartition : .invalidPartitions
-        } else {
-          cluster.topics[topic.name]! += (have..<Int(topic.count)).map { _ in FakeCluster.Partition(leader: broker.id) }
+        let added = have == 0 ? 0..<0 : have..<max(have, Int(topic.count))
+        cluster.topics[topic.name]? += added.map { _ in FakeCluster.Partition(leader: broker.id) }
+        let code: KafkaErrorCode = have == 0 ? .unknownTopicOrPartition : added.isEmpty ? .invalidPartitions : .none
+        return filled(CreatePartitionsResponse.CreatePartitionsTopicResult()) {
+          ($0.name, $0.errorCode) = (topic.name, code)
         }
-        return result
       }
-      return answer
+      return filled(CreatePartitionsResponse()) { $0.results = results }
     case .describeConfigs:
       let request = try! decodeRequest(DescribeConfigsRequest.self, frame, header)
-      var answer = DescribeConfigsResponse()
-      answer.results = request.resources.map { resource in
-        var result = DescribeConfigsResponse.DescribeConfigsResult()
-        result.resourceName = resource.resourceName
-        if cluster.topics[resource.resourceName] == nil { result.errorCode = .unknownTopicOrPartition }
-        var config = DescribeConfigsResponse.DescribeConfigsResult.DescribeConfigsResourceResult()
-        (config.name, config.value, config.configSource) = ("cleanup.policy", "delete", 5)
-        config.isDefault = header.version == 0
-        result.configs = [config]
-        return result
+      let config = filled(DescribeConfigsResponse.DescribeConfigsResult.DescribeConfigsResourceResult()) {
+        ($0.name, $0.value, $0.configSource) = ("cleanup.policy", "delete", 5)
+        $0.isDefault = header.version == 0
       }
-      return answer
+      let results = request.resources.map { resource in
+        filled(DescribeConfigsResponse.DescribeConfigsResult()) {
+          ($0.resourceName, $0.configs) = (resource.resourceName, [config])
+          if cluster.topics[resource.resourceName] == nil { $0.errorCode = .unknownTopicOrPartition }
+        }
+      }
+      return filled(DescribeConfigsResponse()) { $0.results = results }
     default: return nil
     }
   }
@@ -140,18 +138,13 @@ enum FakeCalls {
     let code: KafkaErrorCode =
       broker.id == cluster.coordinator ? cluster.nextError(.offsetFetch) : .notCoordinator
     let known = cluster.committed[group] ?? [:]
-    let asked: [TopicPartition]
-    if version >= 8 {
-      asked =
-        request.groups.first?.topics?.flatMap { topic in
-          topic.partitionIndexes.map { TopicPartition(topic.name, PartitionIndex($0)) }
-        } ?? known.keys.sorted()
-    } else {
-      asked =
-        request.topics?.flatMap { topic in
-          topic.partitionIndexes.map { TopicPartition(topic.name, PartitionIndex($0)) }
-        } ?? known.keys.sorted()
-    }
+    let names: [(topic: String, partitions: [Int32])]? =
+      version >= 8
+      ? request.groups.first?.topics?.map { ($0.name, $0.partitionIndexes) }
+      : request.topics?.map { ($0.name, $0.partitionIndexes) }
+    let asked =
+      names?.flatMap { name in name.partitions.map { TopicPartition(name.topic, PartitionIndex($0)) } }
+      ?? known.keys.sorted()
     if version >= 8 {
       var wireGroup = OffsetFetchResponse.OffsetFetchResponseGroup()
       (wireGroup.groupID, wireGroup.errorCode) = (group, code)

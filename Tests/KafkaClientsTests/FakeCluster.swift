@@ -23,6 +23,10 @@ final class FakeCluster: @unchecked Sendable {
     var startOffset: Int64 = 0
     var nextOffset: Int64 = 0
     var producers: [Int64: ProducerState] = [:]
+    /// Batches of transactions that have not ended, by producer id.
+    var open: [Int64: [Int]] = [:]
+    /// Whether the batches of a transaction count; those that are missing are open, or of none.
+    var fates: [Int: Bool] = [:]
     init(leader: Int32) { self.leader = leader }
   }
 
@@ -36,6 +40,11 @@ final class FakeCluster: @unchecked Sendable {
   var coordinator: Int32 = 0
   var nextProducerID: Int64 = 1000
   var autoCreatedPartitions: Int32 = 1
+  /// The largest batch taken, in bytes.
+  var batchSizeMax = Int.max
+  /// What produce answers ask clients to wait, in turn.
+  var throttles: [Int32] = []
+  private(set) lazy var transactions = FakeTransactions(self)
   /// Ranges announced; calls left out are not there.
   var ranges: [APIKey: ClosedRange<Int16>]
   /// The highest ApiVersions version these brokers know.
@@ -89,9 +98,11 @@ final class FakeCluster: @unchecked Sendable {
       return (.corruptMessage, -1)
     }
     let header = batch.header
+    if bytes.count > batchSizeMax { return (.messageTooLarge, -1) }
     if header.producerID >= 0 {
       var state = partition.producers[header.producerID] ?? ProducerState(epoch: header.producerEpoch, nextSequence: 0)
       if header.producerEpoch < state.epoch { return (.invalidProducerEpoch, -1) }
+      if header.producerEpoch > state.epoch { state = ProducerState(epoch: header.producerEpoch, nextSequence: 0) }
       if let known = state.recent.first(where: { $0.sequence == header.baseSequence }) { return (.none, known.base) }
       guard header.baseSequence == state.nextSequence else {
         return (header.baseSequence < state.nextSequence ? .duplicateSequenceNumber : .outOfOrderSequenceNumber, -1)
@@ -104,6 +115,7 @@ final class FakeCluster: @unchecked Sendable {
     try! batch.append(
       to: &writer, baseOffset: Offset(partition.nextOffset), partitionLeaderEpoch: partition.leaderEpoch)
     let base = partition.nextOffset
+    if header.isTransactional { partition.open[header.producerID, default: []].append(partition.batches.count) }
     partition.nextOffset += Int64(header.lastOffsetDelta) + 1
     partition.batches.append((base, partition.nextOffset, writer.finish()))
     wakeFetches()
@@ -116,6 +128,15 @@ final class FakeCluster: @unchecked Sendable {
   }
 
   func wakeFetches() { for id in brokers.keys.sorted() { brokers[id]!.retryWaiting() } }
+
+  /// What a reader of committed records is shown, once all transactions have ended.
+  func committedValues(_ topic: String, _ index: Int32) -> [String] {
+    let partition = partition(topic, index)!
+    let open = Set(partition.open.values.joined())
+    return partition.batches.enumerated().flatMap { place, batch in
+      open.contains(place) || partition.fates[place] == false ? [] : recordValues(batch.bytes)
+    }
+  }
 
   /// The values in a partition's log, in order.
   func values(_ topic: String, _ index: Int32) -> [String] {
@@ -146,11 +167,17 @@ enum MessageRanges {
     (.apiVersions, ApiVersionsRequest.versions), (.createTopics, CreateTopicsRequest.versions),
     (.deleteTopics, DeleteTopicsRequest.versions), (.createPartitions, CreatePartitionsRequest.versions),
     (.describeConfigs, DescribeConfigsRequest.versions), (.initProducerID, InitProducerIDRequest.versions),
+    (.addPartitionsToTxn, AddPartitionsToTxnRequest.versions), (.addOffsetsToTxn, AddOffsetsToTxnRequest.versions),
+    (.txnOffsetCommit, TxnOffsetCommitRequest.versions), (.endTxn, EndTxnRequest.versions),
+    (.listTransactions, ListTransactionsRequest.versions), (.writeTxnMarkers, WriteTxnMarkersRequest.versions),
+    (.describeTransactions, DescribeTransactionsRequest.versions),
+    (.describeProducers, DescribeProducersRequest.versions),
   ]
   /// What a broker of Kafka 2.1 announces.
   static let kafka21: [APIKey: ClosedRange<Int16>] = [
     .produce: 0...7, .fetch: 0...10, .listOffsets: 0...4, .metadata: 0...7, .offsetCommit: 0...6, .offsetFetch: 0...5,
     .findCoordinator: 0...2, .apiVersions: 0...2, .createTopics: 0...3, .deleteTopics: 0...3, .createPartitions: 0...1,
-    .describeConfigs: 0...2, .initProducerID: 0...1,
+    .describeConfigs: 0...2, .initProducerID: 0...1, .addPartitionsToTxn: 0...1, .addOffsetsToTxn: 0...1,
+    .endTxn: 0...1, .txnOffsetCommit: 0...2,
   ]
 }

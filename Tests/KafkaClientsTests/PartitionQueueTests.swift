@@ -73,16 +73,87 @@ import Testing
 
   @Test func whatNeverLeftExpiresWithoutHarm() {
     var queue = queue(2)
-    #expect(queue.expired(now: now).ids == [])
-    var result = queue.expired(now: later)
-    #expect(result.ids == [0, 1] && !result.mayHaveBeenWritten)
+    #expect(queue.expired(now: now) == [])
+    #expect(queue.expired(now: later) == [0, 1] && !queue.needsIdentity)
     queue = self.queue(2)
     _ = queue.sent()
-    result = queue.expired(now: later)
-    #expect(result.ids == [1] && !result.mayHaveBeenWritten)
-    queue.lost(0, now: later, unit: 0.5)
-    result = queue.expired(now: later)
-    #expect(result.ids == [0] && result.mayHaveBeenWritten)
+    #expect(queue.expired(now: later) == [1] && !queue.needsIdentity)
+  }
+
+  @Test func aBatchThatWasSentAndExpiresNeedsAnotherEpochWhereNobodyBehindItKnows() {
+    var queue = queue(1)
+    queue.adopt(ProducerIdentity(id: 7, epoch: 0))
+    #expect(queue.sent() == 0)
+    queue.lost(0, now: now, unit: 0.5)
+    #expect(queue.expired(now: later) == [0])
+    queue.added(1, span: 5, deadline: later + .seconds(60))
+    #expect(!queue.hasSendable(at: later) && queue.needsIdentity)
+    queue.adopt(ProducerIdentity(id: 7, epoch: 1))
+    #expect(queue.hasSendable(at: later) && !queue.needsIdentity)
+    #expect(queue.sent() == 0)
+  }
+
+  @Test(arguments: [true, false]) func theBatchBehindAnExpiredOneTellsWhetherItWasWritten(wasWritten: Bool) {
+    var queue = queue(1)
+    let past = later + .seconds(1)
+    queue.added(1, span: 10, deadline: later + .seconds(60))
+    queue.added(2, span: 10, deadline: later + .seconds(60))
+    queue.adopt(ProducerIdentity(id: 7, epoch: 0))
+    #expect(queue.sent() == 0)
+    #expect(queue.sent() == 10)
+    queue.lost(0, now: now, unit: 0.5)
+    queue.lost(1, now: now, unit: 0.5)
+    #expect(queue.expired(now: past) == [0])
+    // What was sent is sent again, what was not waits for it.
+    #expect(queue.next == 1 && queue.sent() == 10)
+    #expect(!queue.hasSendable(at: past))
+    if wasWritten {
+      #expect(queue.answered(1, .none, now: past, unit: 0.5) == .delivered)
+      #expect(!queue.needsIdentity && queue.sent() == 20)
+    } else {
+      #expect(queue.answered(1, .outOfOrderSequenceNumber, now: past, unit: 0.5) == .retried)
+      #expect(queue.needsIdentity)
+      queue.adopt(ProducerIdentity(id: 7, epoch: 1))
+      #expect(queue.next == 1 && queue.sent() == 0)
+      #expect(queue.answered(1, .none, now: past, unit: 0.5) == .delivered)
+      #expect(queue.sent() == 10)
+    }
+  }
+
+  @Test func anotherIdentityWaitsForWhatIsOpen() {
+    var queue = queue(3)
+    queue.adopt(ProducerIdentity(id: 7, epoch: 0))
+    #expect(queue.sent() == 0)
+    queue.adopt(ProducerIdentity(id: 7, epoch: 1))
+    #expect(!queue.hasSendable(at: now) && queue.identity?.epoch == 0)
+    #expect(queue.answered(0, .none, now: now, unit: 0.5) == .delivered)
+    queue.adopt(ProducerIdentity(id: 7, epoch: 1))
+    #expect(queue.hasSendable(at: now) && queue.sent() == 0 && queue.identity?.epoch == 1)
+  }
+
+  @Test func piecesTakeTheNumbersOfTheWhole() {
+    var queue = queue(2)
+    #expect(queue.sent() == 0)
+    #expect(queue.sent() == 10)
+    queue.replaced(0, by: [(10, 4), (11, 6)])
+    #expect(!queue.hasSendable(at: later))
+    #expect(queue.answered(1, .outOfOrderSequenceNumber, now: now, unit: 0.5) == .retried)
+    #expect(queue.ids == [10, 11, 1])
+    var sequences: [Int32] = []
+    while queue.hasSendable(at: later) { sequences.append(queue.sent()) }
+    #expect(sequences == [0, 4, 10])
+  }
+
+  @Test func whatWasNeverSentIsDroppedFirst() {
+    var queue = queue(3)
+    _ = queue.sent()
+    #expect(queue.dropped(evenSent: false) == [1, 2])
+    #expect(queue.answered(0, .none, now: now, unit: 0.5) == .delivered)
+    queue = self.queue(3)
+    _ = queue.sent()
+    #expect(queue.dropped(evenSent: true) == [0, 1, 2])
+    queue.added(5, span: 1, deadline: later)
+    #expect(queue.hasSendable(at: now))
   }
 
   @Test func sequencesGoRoundFromTheLargestToZero() {

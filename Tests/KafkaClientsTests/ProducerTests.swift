@@ -163,14 +163,14 @@ import Testing
     harness.cluster.makeTopic("t", leaders: [0])
     let deliveries = Collected<Delivery>()
     let producer = producer(harness.client(), deliveries) { $0.batchSize = 100 }
-    harness.cluster.errors[.produce] = [.none, .messageTooLarge, .none, .none]
+    harness.cluster.errors[.produce] = [.none, .invalidRecord, .none, .none]
     try harness.onLoop {
       for n in 0..<4 {
         try! producer.send(topic: "t", partition: 0, key: nil, value: Bytes("\(n)" + String(repeating: "x", count: 90)))
       }
     }
     let error = try flush(harness, producer)
-    #expect(error?.kafkaCode == .messageTooLarge)
+    #expect(error?.kafkaCode == .invalidRecord)
     // The second is refused; those behind it arrive all the same, in order.
     #expect(harness.cluster.values("t", 0).map { $0.prefix(1) } == ["0", "2", "3"])
     #expect(deliveries.values.filter { $0.error != nil }.count == 1)
@@ -221,6 +221,68 @@ import Testing
       error?.description
         == "records for t-0 were not delivered within 5s: writing to t-0: fewer replicas are in sync than "
         + "min.insync.replicas asks for (NOT_ENOUGH_REPLICAS)")
+  }
+
+  @Test func afterABatchWhoseFateIsUnknownTheEpochIsRaised() throws {
+    let harness = try Harness()
+    harness.cluster.makeTopic("t", leaders: [0, 0])
+    let client = harness.client { $0.requestTimeout = .seconds(2) }
+    let producer = producer(client) { $0.deliveryTimeout = .seconds(5) }
+    for partition in [PartitionIndex(0), 1] {
+      try harness.onLoop { try! producer.send(topic: "t", partition: partition, key: nil, value: "a") }
+    }
+    #expect(try flush(harness, producer) == nil)
+    harness.cluster.disposition = { _, header in header.apiKey == .produce ? .ignore : .answer }
+    try harness.onLoop { try! producer.send(topic: "t", partition: 0, key: nil, value: "b") }
+    guard case .deliveryTimedOut = try flush(harness, producer)?.code else {
+      Issue.record("delivered")
+      return
+    }
+    harness.cluster.disposition = { _, _ in .answer }
+    for partition in [PartitionIndex(0), 1] {
+      try harness.onLoop { try! producer.send(topic: "t", partition: partition, key: nil, value: "c") }
+    }
+    #expect(try flush(harness, producer) == nil)
+    #expect(harness.cluster.values("t", 0) == ["a", "c"])
+    #expect(harness.cluster.values("t", 1) == ["a", "c"])
+    #expect(producer.producerIdentity == ProducerIdentity(id: 1000, epoch: 1))
+  }
+
+  @Test(arguments: [CompressionCodec.none, .lz4]) func aBatchTooLargeForTheTopicIsSplit(codec: CompressionCodec) throws
+  {
+    let harness = try Harness()
+    harness.cluster.makeTopic("t", leaders: [0])
+    harness.cluster.batchSizeMax = 400
+    let deliveries = Collected<Delivery>()
+    let producer = producer(harness.client(), deliveries) {
+      $0.batchSize = 4_000
+      $0.codec = codec
+    }
+    var random = SeededRandom(seed: 3)
+    let values = (0..<200).map { "\($0)-\(random.next())" }
+    try harness.onLoop {
+      for value in values { try! producer.send(topic: "t", partition: 0, key: nil, value: Bytes(value)) }
+    }
+    #expect(try flush(harness, producer) == nil)
+    #expect(harness.cluster.values("t", 0) == values)
+    #expect(deliveries.values.reduce(0) { $0 + Int($1.recordCount) } == 200)
+    #expect(deliveries.values.allSatisfy { $0.error == nil })
+    #expect(producer.bufferedBytes == 0)
+  }
+
+  @Test func aBrokerThatThrottlesIsLeftAlone() throws {
+    let harness = try Harness()
+    harness.cluster.makeTopic("t", leaders: [0])
+    let producer = producer(harness.client())
+    harness.cluster.throttles = [400]
+    try harness.onLoop { try! producer.send(topic: "t", partition: 0, key: nil, value: "a") }
+    #expect(try flush(harness, producer) == nil)
+    let requests = harness.cluster.log.count
+    try harness.onLoop { try! producer.send(topic: "t", partition: 0, key: nil, value: "b") }
+    try harness.simulation.run(for: .milliseconds(350))
+    #expect(harness.cluster.log.count == requests)
+    try harness.simulation.run(for: .milliseconds(100))
+    #expect(harness.cluster.values("t", 0) == ["a", "b"])
   }
 
   /// Goal: what is confirmed is in the log once, in the order of sending, whatever the network and the leaders do.

@@ -9,6 +9,9 @@ enum MessageCatalogue {
     DeleteTopicsRequest.self, CreatePartitionsRequest.self, DescribeConfigsRequest.self, InitProducerIDRequest.self,
     JoinGroupRequest.self, HeartbeatRequest.self, LeaveGroupRequest.self, SyncGroupRequest.self,
     DescribeGroupsRequest.self, ListGroupsRequest.self, DeleteGroupsRequest.self,
+    AddPartitionsToTxnRequest.self, AddOffsetsToTxnRequest.self, EndTxnRequest.self, WriteTxnMarkersRequest.self,
+    TxnOffsetCommitRequest.self, DescribeProducersRequest.self, DescribeTransactionsRequest.self,
+    ListTransactionsRequest.self,
   ]
   static let responses: [any KafkaResponse.Type] = [
     ProduceResponse.self, FetchResponse.self, ListOffsetsResponse.self, MetadataResponse.self,
@@ -16,6 +19,9 @@ enum MessageCatalogue {
     CreateTopicsResponse.self, DeleteTopicsResponse.self, CreatePartitionsResponse.self, DescribeConfigsResponse.self,
     InitProducerIDResponse.self, JoinGroupResponse.self, HeartbeatResponse.self, LeaveGroupResponse.self,
     SyncGroupResponse.self, DescribeGroupsResponse.self, ListGroupsResponse.self, DeleteGroupsResponse.self,
+    AddPartitionsToTxnResponse.self, AddOffsetsToTxnResponse.self, EndTxnResponse.self, WriteTxnMarkersResponse.self,
+    TxnOffsetCommitResponse.self, DescribeProducersResponse.self, DescribeTransactionsResponse.self,
+    ListTransactionsResponse.self,
   ]
   static var all: [any KafkaMessage.Type] { requests + responses }
 }

@@ -14,7 +14,7 @@ final class Loader {
 
   private struct State {
     /// By partition, in the order of sending.
-    var waiting: [[Int]] = Array(repeating: [], count: FaultyPath.partitions)
+    var waiting: [[Int]] = Array(repeating: [], count: FaultyWorld.partitions)
     var acknowledged: [Int] = []
     var failures: [String] = []
   }
@@ -51,5 +51,37 @@ final class Loader {
         state.value.failures.append("the producer took nothing: \(error)")
       }
     }
+  }
+}
+
+extension [Loader] {
+  /// What is wrong with a topic that these have written, one after the other: every record that was acknowledged is in it,
+  /// exactly once, in the order in which it was sent, and nothing else.
+  func flaws(in rows: [Row]) -> [String] {
+    var flaws: [String] = []
+    var counts: [String: Int] = [:]
+    var last: [Int: (partition: Int, number: Int)] = [:]
+    for row in rows {
+      let value = row.value!
+      counts[value, default: 0] += 1
+      let parts = value.split(separator: "-").compactMap { Int($0) }
+      guard parts.count == 2, indices.contains(parts[0]), self[parts[0]].sent.contains(parts[1]) else {
+        flaws.append("the input holds \(value), which was never sent")
+        continue
+      }
+      if let before = last[parts[0]], before.partition == row.partition, before.number >= parts[1] {
+        flaws.append("partition \(row.partition) holds \(value) behind \(before.number)")
+      }
+      last[parts[0]] = (row.partition, parts[1])
+    }
+    for (value, count) in counts.sorted(by: { $0.key < $1.key }) where count > 1 {
+      flaws.append("\(value) is \(count) times in the input")
+    }
+    for loader in self {
+      for number in loader.acknowledged where counts["\(loader.epoch)-\(number)"] == nil {
+        flaws.append("\(loader.epoch)-\(number) was acknowledged and is not in the input")
+      }
+    }
+    return flaws
   }
 }

@@ -1,5 +1,7 @@
 import Datasets
+import FileStreaming
 import Groundwork
+import KafkaStreaming
 import Simulation
 import Streaming
 import SystemInterfaces
@@ -17,6 +19,8 @@ final class OracleLedger {
   var windows: [Entry] = []
   /// What the action that sees late records was given.
   var late: [Entry] = []
+  /// How often a record's task has failed, by the record's number.
+  private var failures: [Int: Int] = [:]
 
   /// Defines the job.
   /// - Parameters:
@@ -31,7 +35,16 @@ final class OracleLedger {
     let sink = LedgerSink(ledger, process) { then in
       if let commitDelay { _ = loop.after(commitDelay, then) } else { then() }
     }
-    let timed = context.topicStream("in", startingOffsets: .earliest).withEventTime(
+    let topic = context.topicStream("in", startingOffsets: .earliest)
+    var input: DStream<ConsumerRecord> = topic
+    if definition.broken != nil {
+      input = topic.map { record -> ConsumerRecord in
+        if process.value?.isAlive == true { try ledger.value.fail(OracleEvent(String(record.value)), definition) }
+        return record
+      }
+    }
+    copy(input, definition)
+    let timed = input.withEventTime(
       { Timestamp(milliseconds: OracleEvent(String($0.value)).time) }, delay: .milliseconds(definition.delay))
     let pairs = timed.map { record -> (String, Int) in
       let event = OracleEvent(String(record.value))
@@ -62,6 +75,25 @@ final class OracleLedger {
       guard process.value?.isAlive == true else { return }
       ledger.value.late.append(Entry(time: time.milliseconds, rows: rows.sorted()))
     }
+  }
+
+  struct Broken: Error {}
+
+  private func fail(_ event: OracleEvent, _ definition: OracleDefinition) throws {
+    let before = failures[event.number, default: 0]
+    guard before < definition.failures(of: event) ?? .max else { return }
+    failures[event.number] = before + 1
+    throw Broken()
+  }
+
+  /// Copies records with their batch's time before them to a topic and into files.
+  private func copy(_ input: DStream<ConsumerRecord>, _ definition: OracleDefinition) {
+    guard definition.writesTopic || definition.writesFiles else { return }
+    let copies = input.transform { dataset, time in
+      dataset.map { record -> Bytes in Bytes("\(time.milliseconds) \(String(record.value))") }
+    }
+    if definition.writesTopic { copies.saveToTopic("out") { ProducerRecord(value: $0) } }
+    if definition.writesFiles { copies.saveAsTextFiles("/out/records") { text, line in line.append(text) } }
   }
 
   private static func states(

@@ -7,13 +7,16 @@ import Groundwork
 struct OracleEvent {
   /// Numbers from here on carry the watermark past every window of the others.
   static let farNumber = 1_000_000
+  var number: Int
   var key: String
   var time: Int64
   var value: Int
+  var isFar: Bool { number >= OracleEvent.farNumber }
 
   init(_ text: String) {
     let parts = text.split(separator: "-").compactMap { Int($0) }
     let number = parts.count == 2 ? parts[1] : 0
+    self.number = number
     value = number &* 8 &+ (parts.first ?? 0)
     let isFar = number >= OracleEvent.farNumber
     key = isFar ? "far" : "k\(number % 7)"
@@ -25,13 +28,49 @@ struct OracleEvent {
 /// How the job of one seed is defined.
 struct OracleDefinition: Sendable {
   enum State: Int, Sendable { case updateStateByKey, mapWithState, mapWithTimeout }
+  enum Policy: String, Sendable, CaseIterable { case stop, retry, skip }
   var state: State
   /// How far out of order event time may be, in ms; small enough to make some records late, or large enough to make none.
   var delay: Int64
   /// Allowed lateness, in ms.
   var lateness: Int64
+  /// When the logs are carried past a power loss.
+  var sync: Checkpoint.Sync
+  /// Whether the records are also copied to the topic `out`, and into files.
+  var writesTopic = false
+  var writesFiles = false
+  /// What becomes of a batch that fails.
+  var policy = Policy.stop
+  /// The records whose numbers leave this over make their tasks fail; nil for none.
+  var broken: Int?
   static let window: Int64 = 200
   static let timeout: Int64 = 700
+  private static let brokenEvery = 29
+
+  /// Adds what the first seeds did not have. It has numbers of its own: the others stay as they are.
+  mutating func widen(_ seed: UInt64) {
+    var random = SeededRandom(seed: seed ^ 0x01DE)
+    sync = Checkpoint.Sync.allCases[Int(random.next() % 3)]
+    policy = Policy.allCases[Int(random.next() % 3)]
+    writesTopic = random.next() % 3 > 0
+    writesFiles = random.next() % 3 > 0
+    broken = random.next() % 4 == 0 ? nil : Int(random.next() % UInt64(OracleDefinition.brokenEvery))
+  }
+
+  /// The job's settings.
+  var settings: [String: String] {
+    [
+      "sluice.streaming.checkpoint.sync": sync.rawValue, "sluice.streaming.onBatchFailure": policy.rawValue,
+      "sluice.streaming.onBatchFailure.backoff": "100ms",
+    ]
+  }
+
+  /// How many attempts of a record's task fail; nil for all of them, which only a job that skips outlives.
+  func failures(of event: OracleEvent) -> Int? {
+    guard let broken, !event.isFar, event.number % OracleDefinition.brokenEvery == broken else { return 0 }
+    // A task has four attempts: some of these fail with it, some are mended by it.
+    return policy == .skip && event.number % 2 == 0 ? nil : 1 + event.number % 9
+  }
 
   /// Count, sum, and a number that tells the order; all states of the job are such.
   static func add(_ value: Int, to sum: [Int]?) -> [Int] {
@@ -70,9 +109,10 @@ struct OracleModel {
 
   init(_ definition: OracleDefinition) { self.definition = definition }
 
-  /// Runs a batch.
+  /// Runs a batch; nothing comes of one that was passed over.
   /// - Parameter read: the values of a range, in their order.
   mutating func run(_ batch: BatchRecord, _ read: (OffsetRange) -> [String]) -> Output {
+    guard batch.outcome == .committed else { return Output() }
     var output = Output()
     var values: [String: [Int]] = [:]
     let limit = watermark.map { $0 - definition.lateness } ?? .min

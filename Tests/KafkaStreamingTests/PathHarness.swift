@@ -20,6 +20,8 @@ final class PathHarness {
   let client: KafkaClient
   let producer: Producer
   private(set) var brokerProcess: SimulatedProcess?
+  /// Kept, or else nobody would do its maintenance.
+  private var broker: Broker?
   private let brokerLog = Cell<[String]>([])
   private let workspace = CodecWorkspace()
 
@@ -51,6 +53,7 @@ final class PathHarness {
     configure(&configuration)
     let broker = Broker(world: process.world, loop: process.makeLoop(named: "broker"), configuration: configuration)
     brokerProcess = process
+    self.broker = broker
     do { _ = try broker.start() } catch {
       process.kill()
       throw error
@@ -154,8 +157,11 @@ final class PathHarness {
   }
 
   /// Everything in a topic, partition after partition.
-  func readAll(_ topic: String) throws -> [Row] {
-    var rows: [Row] = []
+  func readAll(_ topic: String) throws -> [Row] { try readBatches(topic).flatMap { $0 } }
+
+  /// As `readAll`, by record batches.
+  func readBatches(_ topic: String) throws -> [[Row]] {
+    var batches: [[Row]] = []
     let starts = try offsets(topic, .earliest)
     for (partition, end) in try ends(topic).enumerated() {
       let range = OffsetRange(
@@ -163,12 +169,14 @@ final class PathHarness {
       if range.isEmpty { continue }
       let found: FetchedRange = try answer { client, then in client.fetchRange(range, then: then) }
       for bytes in found.batches {
+        var rows: [Row] = []
         try RecordBatch(bytes).forEachRecord(using: workspace) { record in
           rows.append(Row(record, partition: partition))
         }
+        batches.append(rows)
       }
     }
-    return rows
+    return batches
   }
 
   /// A topic's values, sorted, with null as `(null)`.

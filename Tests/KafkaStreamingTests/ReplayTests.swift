@@ -128,6 +128,7 @@ import Testing
     var problems: [String] = []
     for index in committed..<plans.count {
       let again = try second.replay(plans[index]).get()
+      if again.contents != plans[index].contents { problems.append("plan \(index) holds \(again.contents)") }
       if again.ranges != plans[index].ranges || again.records != plans[index].records {
         problems.append("plan \(index): \(again.ranges) of \(again.records), not \(plans[index].records)")
       }
@@ -147,7 +148,42 @@ import Testing
     if all != log.committed(0..<log.end) { problems.append("\(all) is not \(log.committed(0..<log.end))") }
     #expect(problems.isEmpty, "seed \(seed): \(problems)")
     #expect(second.error == nil)
+    #expect(!second.lines.contains { $0.contains("is not what it was") })
     try second.stop()
+  }
+
+  @Test func whatIsNotWhatItWasIsSaid() throws {
+    let path = try PathHarness()
+    let peer = try ScriptedPeer(path)
+    try path.createTopic("in")
+    try peer.take(over: "in", path)
+    let partition = TopicPartition("in", 0)
+    func log(_ values: [[String]], gaps: [Int64] = []) throws -> TransactionalLog {
+      var log = TransactionalLog()
+      for value in values { try log.append(value, gaps: gaps) }
+      return log
+    }
+    peer.logs[partition] = try log([["a", "b", "c"]])
+    let first = try Bench(path)
+    try first.start()
+    try path.simulation.run(for: .seconds(1))
+    let recorded = try first.plan()
+    try first.stop()
+    #expect(recorded.contents.map(\.records) == [3])
+    // One record was compacted away; another stands where one stood.
+    for (other, said) in [
+      (try log([["a", "c"]], gaps: [0, 1]), "3 records then, 2 now"),
+      (try log([["a", "B", "c"]]), "3 records then, 3 now, of other content"),
+    ] {
+      peer.logs[partition] = other
+      let second = try Bench(path)
+      try second.start()
+      let again = try second.replay(recorded).get()
+      #expect(again.ranges == recorded.ranges && again.contents != recorded.contents)
+      let line = "in-0, offsets 0 to 3, is not what it was when batch 1 was planned: \(said)"
+      #expect(second.lines.contains { $0.hasPrefix(line) }, "\(second.lines)")
+      try second.stop()
+    }
   }
 
   @Test func whatIsGoneCannotBeRunAgain() throws {

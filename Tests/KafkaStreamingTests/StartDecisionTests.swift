@@ -5,6 +5,16 @@ import Testing
 
 @testable import KafkaStreaming
 
+/// How the setting says whose offsets stand.
+@Suite struct OffsetAuthorityTests {
+  @Test func theSettingsWords() {
+    #expect(OffsetAuthority(text: "checkpoint") == .log)
+    #expect(OffsetAuthority(text: "log") == .log)
+    #expect(OffsetAuthority(text: "group") == .group)
+    #expect(OffsetAuthority(text: "me") == nil)
+  }
+}
+
 /// Where a partition begins, and where it goes on when records are gone: pure decisions, all of them.
 @Suite struct StartDecisionTests {
   private let places: [Offset?] = [nil, 10, 20, 30]
@@ -48,6 +58,9 @@ import Testing
         }
       }
     }
+    #expect(
+      StartDecision(logged: 10, committed: 20, isTopicKnown: true, authority: .log, isLogDurable: false)
+        == .logAhead(10, group: 20))
     #expect(problems.isEmpty, "\(problems)")
     #expect(
       seen == [

@@ -1,11 +1,17 @@
 import Sluice
 
-/// The job that the test of kills kills: totals in both kinds of state, and windows of event time, over two topics whose
-/// values are the numbers 0, 1, 2 …, or `end`, which is later than all of them.
+/// The job that the tests of kills kill: totals in both kinds of state, and windows of event time, over two topics whose
+/// values are the numbers 0, 1, 2 …, or `end`, which is later than all of them. With `--window`, sums over windows of batch
+/// time instead, of one topic.
 @main struct KilledTotals: StreamingJob {
   static let summary = "Adds numbers up, by their rest of 13 and by windows of their time."
 
+  static let options: [OptionSpec] = [
+    .value("window", "DURATION", "sums of the numbers over the last so long, five times a second", format: .duration)
+  ]
+
   func define(_ context: StreamingContext, _ options: Options) throws {
+    if let window = try options.duration("window") { return KilledTotals.defineSums(context, window) }
     let numbers = context.topicStream(["left", "right"]).map { Int($0.value) }
     let totals = numbers.map { number in
       (KilledTotals.key(number), Total(count: 1, sum: number ?? 0))
@@ -26,6 +32,20 @@ import Sluice
       ProducerRecord(key: Bytes("\(window.key) \(window.start.milliseconds)"), value: "\(count)")
     }
     windows.lateRecords.saveToTopic("late") { ProducerRecord(key: $0.1.0, value: "\($0.0)") }
+  }
+
+  /// The same sums with and without an inverse.
+  private static func defineSums(_ context: StreamingContext, _ window: Duration) {
+    let numbers = context.topicStream("left").map { (key(Int($0.value)), Int($0.value) ?? 0) }
+    let slide = Duration.milliseconds(200)
+    let panes = numbers.reduceByKeyAndWindow(window: window, slide: slide) { $0 + $1 }.named("panes")
+    let running = numbers.reduceByKeyAndWindow(window: window, slide: slide, inverse: { $0 - $1 }) { $0 + $1 }
+    for (topic, sums) in [("panes", panes), ("running", running.named("running"))] {
+      let rows = sums.transform { batch, time in
+        batch.map { ProducerRecord(key: Bytes("\($0.0) \(time.milliseconds)"), value: "\($0.1)") }
+      }
+      rows.saveToTopic(topic) { $0 }
+    }
   }
 
   static func key(_ number: Int?) -> Bytes { number.map { Bytes("k\($0 % 13)") } ?? "end" }

@@ -141,7 +141,7 @@ final class TestClient: @unchecked Sendable {
     let version = version ?? Request.versions.upperBound
     let correlation = try send(request, version: version)
     try bench.simulation.run(within: .seconds(600)) { has(correlation) || closed != nil }
-    try #require(closed == nil, "closed: \(closed!)")
+    if let closed { throw ConnectionLost(reason: closed) }
     return try response(Request.Response.self, correlation, version: version)
   }
 
@@ -150,6 +150,9 @@ final class TestClient: @unchecked Sendable {
     return closed!
   }
 }
+
+/// The broker, or its process, has ended the connection instead of answering.
+struct ConnectionLost: Error { var reason: CloseReason }
 
 // MARK: Requests in short
 

@@ -239,11 +239,13 @@ struct GroupTests {
         #expect(answer.port == Int32(bench.address.port))
       }
     }
-    var transactional = FindCoordinatorRequest()
-    transactional.keyType = 1
-    transactional.coordinatorKeys = ["tx"]
-    let refused = try client.call(transactional)
+    var other = FindCoordinatorRequest()
+    other.keyType = 1
+    other.coordinatorKeys = ["tx"]
+    #expect(try client.call(other).coordinators.map(\.nodeID) == [1])
+    other.keyType = 2
+    let refused = try client.call(other)
     #expect(refused.coordinators.map(\.errorCode) == [.invalidRequest])
-    #expect(refused.coordinators[0].errorMessage?.contains("transactions are not supported") == true)
+    #expect(refused.coordinators[0].errorMessage?.contains("groups (0) and transactions (1)") == true)
   }
 }

@@ -75,9 +75,6 @@ struct ProduceFetchTests {
     #expect(Set(response.responses[1].partitionResponses.map(\.errorCode)) == [.unknownTopicOrPartition])
     request.acks = 2
     #expect(try client.call(request).responses[0].partitionResponses[0].errorCode == .invalidRequiredAcks)
-    request.acks = 1
-    request.transactionalID = "tx"
-    #expect(try client.call(request).responses[0].partitionResponses[0].errorCode == .invalidTxnState)
     #expect(try client.listOffset("t", at: -1).offset == 1)
   }
 
@@ -111,9 +108,6 @@ struct ProduceFetchTests {
     #expect(try client.produce("t", try batch("c", producerID: id, sequence: 2)).baseOffset == 2)
     // No id is given twice, whatever the death.
     #expect(try client.call(InitProducerIDRequest()).producerID > id + 1)
-    var transactional = InitProducerIDRequest()
-    transactional.transactionalID = "tx"
-    #expect(try client.call(transactional).errorCode == .unsupportedVersion)
   }
 
   @Test func aLongPollWakesOnProduce() throws {

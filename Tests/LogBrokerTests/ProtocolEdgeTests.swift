@@ -24,7 +24,7 @@ struct ProtocolEdgeTests {
       #expect(ranges[APIKey.produce.rawValue]?.lowerBound == 0)
       #expect(ranges[APIKey.fetch.rawValue]?.contains(2) == true)
       #expect(ranges[APIKey.findCoordinator.rawValue]?.lowerBound == 0)
-      #expect(ranges.count == 20)
+      #expect(ranges.count == 28)
     }
   }
 

@@ -105,14 +105,14 @@ final class SimulatedConnection {
   /// Tells the sink, once, and forgets everything.
   private func end(_ reason: CloseReason) {
     guard state != .closed else { return }
-    die()
     let sink = sink
-    self.sink = nil
+    die()
     sink?(.closed(reason))
   }
 
   /// Without telling the sink: its process is dead.
   func die() {
+    sink = nil
     state = .closed
     queue = []
     queuedBytes = 0

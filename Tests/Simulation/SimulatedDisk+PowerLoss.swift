@@ -5,9 +5,11 @@ extension SimulatedDisk {
   public func losePower() {
     world.note("power loss on \(name)")
     undoNames()
-    var files: [FileNode] = []
-    collectFiles(root, into: &files)
-    for file in files { settle(file) }
+    let files = allFiles()
+    for file in files {
+      file.isLinked = true
+      settle(file)
+    }
     usedBytes = files.reduce(0) { $0 + Int64($1.content.count) }
   }
 
@@ -28,12 +30,17 @@ extension SimulatedDisk {
     unsyncedNames = []
   }
 
+  /// In the order of their names.
+  func allFiles() -> [FileNode] {
+    var files: [FileNode] = []
+    collectFiles(root, into: &files)
+    return files
+  }
+
   private func collectFiles(_ directory: Directory, into files: inout [FileNode]) {
     for name in directory.entries.keys.sorted() {
       switch directory.entries[name] {
-      case .file(let file):
-        file.isLinked = true
-        files.append(file)
+      case .file(let file): files.append(file)
       case .directory(let inner): collectFiles(inner, into: &files)
       case nil: break
       }

@@ -47,6 +47,19 @@ public final class SimulatedDisk: @unchecked Sendable {
     random = SeededRandom(seed: seed)
   }
 
+  /// Lets go of everything, also of what open files hold.
+  func end() {
+    for file in allFiles() {
+      file.content = []
+      file.unsynced = []
+    }
+    root.entries = [:]
+    unsyncedNames = []
+    locks = []
+    faults = []
+    onFault = nil
+  }
+
   // MARK: Faults
 
   /// Adds a fault that strikes once.

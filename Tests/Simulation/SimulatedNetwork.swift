@@ -40,6 +40,12 @@ public final class SimulatedNetwork: @unchecked Sendable {
 
   init(seed: UInt64) { random = SeededRandom(seed: seed) }
 
+  /// Lets go of everything.
+  func end() {
+    for connection in sortedEndpoints() { connection.die() }
+    listeners = []
+  }
+
   // MARK: Faults by hand
 
   /// Nothing passes between the two from now on: bytes wait, connects hang.

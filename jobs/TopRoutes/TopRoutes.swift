@@ -13,7 +13,7 @@ import Sluice
   static let defaults = [
     "sluice.streaming.batchInterval": "500ms",
     // Each run plays the month anew. With the state of the run before, all of its flights would come too late.
-    "sluice.streaming.checkpoint": "/tmp/sluice-top-routes-\(UInt64.random(in: 0 ... .max))",
+    "sluice.streaming.checkpoint": "none",
   ]
 
   func define(_ context: StreamingContext, _ options: Options) throws {

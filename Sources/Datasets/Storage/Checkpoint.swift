@@ -238,7 +238,10 @@ extension RDD {
     let old: (Compute?, [Dependency]) = persistence.locked { kept in
       persistence.markCut()
       guard !kept.wasPlain else { return (nil, []) }
-      defer { produce = { _, _, _ in } }
+      defer {
+        produce = { _, _, _ in }
+        produceOwned = { _, _, _ in }
+      }
       return (produce, takeLineage())
     }
     withExtendedLifetime(old) {}  // parents are released here, outside of the lock

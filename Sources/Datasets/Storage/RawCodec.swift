@@ -141,6 +141,17 @@ extension Array: EncodableContainer {
   fileprivate static var containerCodec: RawCodec? { RawCodec.find(Element.self)?.collection(self) { $0 } }
 }
 
+extension GroupedValues: EncodableContainer {
+  fileprivate static var containerCodec: RawCodec? {
+    guard let values = [Value].containerCodec else { return nil }
+    return RawCodec.make(self) { group, writer in
+      values.write(group.array, &writer)
+    } _: { cursor in
+      GroupedValues(try values.read([Value].self, &cursor))
+    }
+  }
+}
+
 extension ContiguousArray: EncodableContainer {
   fileprivate static var containerCodec: RawCodec? { RawCodec.find(Element.self)?.collection(self) { Self($0) } }
 }

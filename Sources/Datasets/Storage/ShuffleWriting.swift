@@ -9,6 +9,8 @@ final class SpilledBlock<Element>: ShuffleBlock, @unchecked Sendable {
   /// The map partition whose elements they are.
   let mapPartition: Int
 
+  override var byteCount: Int { run.storedBytes }
+
   init(_ run: SpilledRun, _ codec: ElementCodec<Element>, mapPartition: Int) {
     self.run = run
     self.codec = codec

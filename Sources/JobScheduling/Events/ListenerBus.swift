@@ -1,4 +1,5 @@
 import Groundwork
+import Synchronization
 import SystemInterfaces
 
 /// Brings events to listeners by way of queues, each with a loop of its own, so that a slow listener delays neither who
@@ -61,11 +62,39 @@ public final class ListenerBus<Event: Sendable>: @unchecked Sendable {
   }
 
   /// Ends every queue after what waits now was delivered.
-  public func stop() {
-    for (queue, _) in queues { queue.stop() }
+  public func stop() { stop {} }
+
+  /// Ends every queue after what waits now was delivered; `then` is called when all have, on any loop, at once where
+  /// nobody listens. It is not called where a listener never returns.
+  /// - Returns: the queues, whose metrics say how much waits.
+  @discardableResult
+  public func stop(then: @escaping @Sendable () -> Void) -> [ListenerQueue<Event>] {
+    let ending = queues.map(\.queue)
     queues = []
+    guard !ending.isEmpty else {
+      then()
+      return []
+    }
+    let last = ListenerCountdown(ending.count, then)
+    for queue in ending { queue.stop { last.countDown() } }
+    return ending
   }
 
   /// What each queue has done so far, by name.
   public var metrics: [ListenerQueueMetrics] { queues.map(\.queue.metrics) }
+}
+
+/// Calls on when the last of several queues has ended.
+private final class ListenerCountdown: Sendable {
+  private let left: Atomic<Int>
+  private let then: @Sendable () -> Void
+
+  init(_ count: Int, _ then: @escaping @Sendable () -> Void) {
+    left = Atomic(count)
+    self.then = then
+  }
+
+  func countDown() {
+    if left.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 { then() }
+  }
 }

@@ -62,7 +62,11 @@ public final class ListenerQueue<Event: Sendable>: @unchecked Sendable {
   }
 
   /// Ends the queue's loop after what waits now was delivered; later events go nowhere.
-  public func stop() { loop.stop() }
+  /// - Parameter then: called on that loop when it was.
+  public func stop(then: @escaping @Sendable () -> Void = {}) {
+    loop.post(then)
+    loop.stop()
+  }
 
   /// What the queue has done so far; callable from anywhere.
   public var metrics: ListenerQueueMetrics {

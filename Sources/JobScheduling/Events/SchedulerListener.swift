@@ -21,6 +21,8 @@ public protocol SchedulerListener: AnyObject, Sendable {
   func onStageCompleted(_ event: StageEvent)
   /// A job has ended.
   func onJobEnd(_ event: JobEndEvent)
+  /// The scheduler was stopped, at the end of the program: the last event of all.
+  func onApplicationEnd(_ event: ApplicationEndEvent)
 }
 
 extension SchedulerListener {
@@ -38,6 +40,8 @@ extension SchedulerListener {
   public func onStageCompleted(_ event: StageEvent) {}
   /// Does nothing.
   public func onJobEnd(_ event: JobEndEvent) {}
+  /// Does nothing.
+  public func onApplicationEnd(_ event: ApplicationEndEvent) {}
 }
 
 /// Anything a listener hears of.
@@ -56,6 +60,8 @@ public enum SchedulerEvent: Sendable {
   case stageCompleted(StageEvent)
   /// A job has ended.
   case jobEnd(JobEndEvent)
+  /// The scheduler was stopped.
+  case applicationEnd(ApplicationEndEvent)
 
   func tell(_ listener: any SchedulerListener) {
     switch self {
@@ -66,6 +72,7 @@ public enum SchedulerEvent: Sendable {
     case .taskEnd(let event): listener.onTaskEnd(event)
     case .stageCompleted(let event): listener.onStageCompleted(event)
     case .jobEnd(let event): listener.onJobEnd(event)
+    case .applicationEnd(let event): listener.onApplicationEnd(event)
     }
   }
 }
@@ -169,6 +176,12 @@ public struct TaskEndEvent: Sendable {
   /// When it was launched.
   public var launched: Instant
   /// When its end was handled.
+  public var time: Instant
+}
+
+/// The scheduler was stopped.
+public struct ApplicationEndEvent: Sendable {
+  /// When.
   public var time: Instant
 }
 

@@ -1,3 +1,4 @@
+import Datasets
 import Groundwork
 
 /// Where the scheduler stands; Spark's sources DAGScheduler and LiveListenerBus, and what pools and executors do.
@@ -25,12 +26,28 @@ public struct SchedulerMetrics: Sendable {
   public var tasksLaunched = 0
   /// Attempts launched so far beside another that took long.
   public var tasksSpeculated = 0
+  /// Attempts launched so far in place of one that failed or found something missing.
+  public var tasksRepeated = 0
   /// Attempts so far that succeeded.
   public var tasksSucceeded = 0
   /// Attempts so far that failed.
   public var tasksFailed = 0
   /// Attempts so far that ended without having been wanted any more.
   public var tasksSkipped = 0
+  /// Times so far that input was fetched for a task that found it missing.
+  public var inputsFetched = 0
+  /// Times so far that a stage was stopped because its parents' output was gone.
+  public var shufflesLost = 0
+  /// Records that successful attempts read from sources so far.
+  public var recordsRead = 0
+  /// Records that successful attempts handed to outputs so far.
+  public var recordsWritten = 0
+  /// What successful attempts moved to disk so far because their memory was full.
+  public var spills = SpillCounts()
+  /// Elements that successful attempts wrote for shuffles so far.
+  public var shuffleRecords = 0
+  /// Bytes of them: of those in memory without what they refer to, of those on disk as they are stored.
+  public var shuffleBytes = 0
   /// The pools that have jobs or tasks, by name.
   public var pools: [PoolMetrics] = []
   /// By the number of the executor; the last one stands in for the driver's own thread, which is number 0.
@@ -72,6 +89,14 @@ struct SchedulerCounts {
   var stagesFailed = 0
   var tasksLaunched = 0
   var tasksSpeculated = 0
+  var tasksRepeated = 0
+  var inputsFetched = 0
+  var shufflesLost = 0
+  private(set) var recordsRead = 0
+  private(set) var recordsWritten = 0
+  private(set) var spills = SpillCounts()
+  private(set) var shuffleRecords = 0
+  private(set) var shuffleBytes = 0
   private(set) var tasksSucceeded = 0
   private(set) var tasksFailed = 0
   private(set) var tasksSkipped = 0
@@ -82,8 +107,17 @@ struct SchedulerCounts {
   mutating func count(_ run: TaskRun) {
     if let executor = run.executor { executors[executor].tasks += 1 }
     switch run.end {
-    case .success(_, let summary):
+    case .success(let product, let summary):
       tasksSucceeded += 1
+      recordsRead += summary.recordsRead
+      recordsWritten += summary.recordsWritten
+      spills.add(summary.spills)
+      if case .blocks(let blocks) = product {
+        for case let block? in blocks {
+          shuffleRecords += block.count
+          shuffleBytes += block.byteCount
+        }
+      }
       if let executor = run.executor { executors[executor].taskTime += summary.duration }
     case .failed: tasksFailed += 1
     case .skipped: tasksSkipped += 1
@@ -107,6 +141,14 @@ extension DAGScheduler {
     metrics.tasksRunning = inFlight
     metrics.tasksLaunched = counts.tasksLaunched
     metrics.tasksSpeculated = counts.tasksSpeculated
+    metrics.tasksRepeated = counts.tasksRepeated
+    metrics.inputsFetched = counts.inputsFetched
+    metrics.shufflesLost = counts.shufflesLost
+    metrics.recordsRead = counts.recordsRead
+    metrics.recordsWritten = counts.recordsWritten
+    metrics.spills = counts.spills
+    metrics.shuffleRecords = counts.shuffleRecords
+    metrics.shuffleBytes = counts.shuffleBytes
     metrics.tasksSucceeded = counts.tasksSucceeded
     metrics.tasksFailed = counts.tasksFailed
     metrics.tasksSkipped = counts.tasksSkipped

@@ -102,13 +102,40 @@ extension KafkaClient {
 
   // MARK: Coordinators
 
-  /// Finds the broker that coordinates a group; one attempt.
-  func findCoordinator(_ group: String, then: @escaping @Sendable (Result<Int32, ClientError>) -> Void) {
+  /// What a broker may coordinate.
+  enum Coordinated: Hashable, Sendable, CustomStringConvertible {
+    case group(String)
+    case transactionalID(String)
+
+    var name: String {
+      switch self {
+      case .group(let name), .transactionalID(let name): name
+      }
+    }
+    /// As FindCoordinator numbers them.
+    var keyType: Int8 {
+      switch self {
+      case .group: 0
+      case .transactionalID: 1
+      }
+    }
+    var description: String {
+      switch self {
+      case .group(let name): "group \(name)"
+      case .transactionalID(let name): "transactional id \(name)"
+      }
+    }
+  }
+
+  /// Finds the broker that coordinates a group or the transactions of an id; one attempt.
+  func findCoordinator(_ key: Coordinated, then: @escaping @Sendable (Result<Int32, ClientError>) -> Void) {
     var request = FindCoordinatorRequest()
-    request.key = group
-    request.keyType = 0
-    request.coordinatorKeys = [group]
-    sendOnce(request, to: .any) { [self] result in
+    request.key = key.name
+    request.keyType = key.keyType
+    request.coordinatorKeys = [key.name]
+    // Version 0 knows groups alone.
+    let first: Int16 = key.keyType == 0 ? 0 : 1
+    sendOnce(request, to: .any, versions: first...FindCoordinatorRequest.versions.upperBound) { [self] result in
       switch result {
       case .failure(let error): then(.failure(error))
       case .success(let answer):
@@ -116,11 +143,11 @@ extension KafkaClient {
         let first = answer.coordinators.first
         let code = first?.errorCode ?? answer.errorCode
         if code.isError {
-          return then(.failure(ClientError(.broker(code, "the coordinator of group \(group)"))))
+          return then(.failure(ClientError(.broker(code, "the coordinator of \(key)"))))
         }
         let id = first?.nodeID ?? answer.nodeID
         metadata.brokers[id] = Address(host: first?.host ?? answer.host, port: Int(first?.port ?? answer.port))
-        coordinators[group] = id
+        coordinators[key] = id
         then(.success(id))
       }
     }
@@ -128,8 +155,18 @@ extension KafkaClient {
 
   /// Forgets what an error code says is out of date, so that the next attempt looks it up again.
   func forgetWhatIsStale(_ code: KafkaErrorCode, group: String? = nil, topic: String? = nil) {
-    if code.asksForCoordinator, let group { coordinators[group] = nil }
+    if code.asksForCoordinator, let group { coordinators[.group(group)] = nil }
     if code.asksForMetadata, let topic { metadata.topics[topic] = nil }
     if code == .notController { metadata.controller = -1 }
+  }
+
+  /// Forgets what an error code, answered there, says of that destination.
+  func forgetWhatIsStale(_ code: KafkaErrorCode, at destination: Destination) {
+    switch destination {
+    case .coordinator(let group): forgetWhatIsStale(code, group: group)
+    case .leader(let partition): forgetWhatIsStale(code, topic: partition.topic)
+    case .transactionCoordinator(let id): if code.asksForCoordinator { coordinators[.transactionalID(id)] = nil }
+    case .any, .broker, .controller: forgetWhatIsStale(code)
+    }
   }
 }

@@ -20,6 +20,8 @@ public final class KafkaClient: @unchecked Sendable {
     case controller
     /// The broker that coordinates a group.
     case coordinator(group: String)
+    /// The broker that coordinates the transactions of a transactional id.
+    case transactionCoordinator(String)
     /// The broker that leads a partition; metadata is asked for first where it does not name one.
     case leader(TopicPartition)
   }
@@ -59,7 +61,9 @@ public final class KafkaClient: @unchecked Sendable {
   private var hasEverConnected = false
   private var isClosed = false
   var refresh = MetadataRefresh()
-  var coordinators: [String: Int32] = [:]
+  var coordinators: [Coordinated: Int32] = [:]
+  /// What the cluster has switched on, as the connection that knows best has heard it.
+  private(set) var features = FinalizedFeatures()
 
   /// Opens no connection: the first request does.
   /// - Parameter loop: call the client here only; completions come here.
@@ -129,7 +133,8 @@ public final class KafkaClient: @unchecked Sendable {
   ) {
     let start = loop.now
     let end = deadline ?? start + configuration.callTimeout
-    let backoff = Backoff(base: configuration.retryBackoff, max: configuration.retryBackoffMax)
+    let backoff = configuration.backoff
+    let quickBackoff = configuration.quickBackoff
     @Sendable func run(_ failures: Int) {
       attempt { [self] result in
         guard case .failure(let error) = result, error.isRetriable, !isClosed else { return then(result) }
@@ -137,7 +142,8 @@ public final class KafkaClient: @unchecked Sendable {
         var last = end
         if case .unknownTopic = error.code { last = min(last, start + configuration.unknownTopicTimeout) }
         if !hasEverConnected, let since = searchingSince { last = min(last, since + configuration.bootstrapTimeout) }
-        let next = loop.now + backoff.pause(failures: failures + 1, unit: world.randomness.unit())
+        let pauses = error.kafkaCode?.passesQuickly == true ? quickBackoff : backoff
+        let next = loop.now + pauses.pause(failures: failures + 1, unit: world.randomness.unit())
         // The last attempt is made when the time is up, not a pause before.
         guard loop.now < last else { return then(.failure(unreachable(error) ?? error)) }
         loop.at(min(next, last)) { run(failures + 1) }
@@ -147,6 +153,11 @@ public final class KafkaClient: @unchecked Sendable {
   }
 
   // MARK: Destinations
+
+  /// Finds out where requests for a destination go, so that a failure of that is told from one of the request.
+  func reach(_ destination: Destination, then: @escaping @Sendable (Result<Void, ClientError>) -> Void) {
+    locate(destination, .main) { located in then(located.map { _ in () }) }
+  }
 
   private func locate(
     _ destination: Destination, _ lane: Lane,
@@ -183,19 +194,32 @@ public final class KafkaClient: @unchecked Sendable {
         }
         then(.success(found))
       }
-    case .coordinator(let group):
-      if let id = coordinators[group], let found = connection(toBroker: id, lane) { return then(.success(found)) }
-      findCoordinator(group) { [self] result in
-        switch result {
-        case .failure(let error): then(.failure(error))
-        case .success(let id):
-          guard let found = connection(toBroker: id, lane) else {
-            return then(.failure(ClientError(.unknownBroker(id))))
-          }
-          then(.success(found))
+    case .coordinator(let group): locate(coordinatorOf: .group(group), lane, then)
+    case .transactionCoordinator(let id): locate(coordinatorOf: .transactionalID(id), lane, then)
+    }
+  }
+
+  private func locate(
+    coordinatorOf key: Coordinated, _ lane: Lane,
+    _ then: @escaping @Sendable (Result<BrokerConnection, ClientError>) -> Void
+  ) {
+    if let id = coordinators[key], let found = connection(toBroker: id, lane) { return then(.success(found)) }
+    findCoordinator(key) { [self] result in
+      switch result {
+      case .failure(let error): then(.failure(error))
+      case .success(let id):
+        guard let found = connection(toBroker: id, lane) else {
+          return then(.failure(ClientError(.unknownBroker(id))))
         }
+        then(.success(found))
       }
     }
+  }
+
+  /// The versions of a call that the coordinator has; nil where it is not connected at the moment.
+  func versions(_ call: APIKey, atCoordinatorOf key: Coordinated) -> ClosedRange<Int16>? {
+    guard let node = coordinators[key] else { return nil }
+    return connections[ConnectionKey(node: node, lane: .main)]?.brokerVersions(call)
   }
 
   /// Why the metadata do not name the partition's leader, nil where they do.
@@ -223,7 +247,12 @@ public final class KafkaClient: @unchecked Sendable {
 
   private func open(_ address: Address, _ key: ConnectionKey) -> BrokerConnection {
     let connection = BrokerConnection(world, loop, address, configuration)
-    connection.onReady = { [weak self] in self?.noteSuccess() }
+    connection.onReady = { [weak self, weak connection] in
+      guard let self else { return }
+      noteSuccess()
+      // The epoch of the features grows with each change of them.
+      if let heard = connection?.features, heard.epoch >= features.epoch { features = heard }
+    }
     connections[key] = connection
     return connection
   }
@@ -259,7 +288,8 @@ public final class KafkaClient: @unchecked Sendable {
       rotation += 1
       if searchingSince == nil, !connections.values.contains(where: \.isReady) { searchingSince = loop.now }
       switch destination {
-      case .coordinator(let group): coordinators[group] = nil
+      case .coordinator(let group): coordinators[.group(group)] = nil
+      case .transactionCoordinator(let id): coordinators[.transactionalID(id)] = nil
       case .leader(let partition): metadata.topics[partition.topic] = nil
       case .controller: metadata.controller = -1
       case .any, .broker: break

@@ -1,4 +1,5 @@
 import Groundwork
+import KafkaProtocol
 
 /// Growing pauses between attempts: doubled each time up to a limit, spread by 20% to either side, so that many clients
 /// do not come back at once (as KIP-580 has it).
@@ -13,4 +14,9 @@ struct Backoff: Sendable {
     let seconds = Swift.min(base.inSeconds * factor, max.inSeconds)
     return .nanoseconds(Int64(seconds * (0.8 + 0.4 * unit) * 1e9))
   }
+}
+
+extension KafkaErrorCode {
+  /// Whether what stands in the way is a transaction that is just ending.
+  var passesQuickly: Bool { self == .concurrentTransactions || self == .unstableOffsetCommit }
 }

@@ -16,7 +16,7 @@ final class BrokerConnection: @unchecked Sendable {
   private var generation = 0
   private var nextToken: ConnectionMachine.Token = 0
   private var pending: [ConnectionMachine.Token: Pending] = [:]
-  private var timer: (id: TimerID, at: Instant)?
+  private let timer: Reminder
   /// Called each time the broker's versions are known.
   var onReady: (@Sendable () -> Void)?
 
@@ -32,6 +32,7 @@ final class BrokerConnection: @unchecked Sendable {
     self.address = address
     self.configuration = configuration
     machine = ConnectionMachine(configuration)
+    timer = Reminder(loop)
   }
 
   var isReady: Bool { machine.isReady }
@@ -40,6 +41,8 @@ final class BrokerConnection: @unchecked Sendable {
 
   /// The broker's range for a call, nil where it has none or is not known yet.
   func brokerVersions(_ call: APIKey) -> ClosedRange<Int16>? { machine.brokerVersions[call.rawValue] }
+  /// What the cluster had switched on when this connection was made.
+  var features: FinalizedFeatures { machine.features }
 
   /// Sends a request; `then` is called once, on the loop, never inside this call.
   /// - Parameters:
@@ -58,12 +61,14 @@ final class BrokerConnection: @unchecked Sendable {
       encode: { version, id in
         try encodeRequest(request, version: version, correlationID: id, clientID: clientID)
       },
-      complete: { result in
+      complete: { [weak self] result in
         then(
           result.flatMap { answer in
             guard let frame = answer.frame else { return .success(Request.Response()) }
             do {
-              return .success(try decodeResponse(Request.Response.self, frame, version: answer.version))
+              let response = try decodeResponse(Request.Response.self, frame, version: answer.version)
+              self?.obey(response, answer.version)
+              return .success(response)
             } catch {
               return .failure(ClientError(.malformedAnswer(Request.apiKey, address, DecodeErrorText(error))))
             }
@@ -82,6 +87,12 @@ final class BrokerConnection: @unchecked Sendable {
 
   /// Ends the connection; what was asked fails with `closed`.
   func close() { perform(machine.closedByOwner()) }
+
+  /// Waits out what the broker asks for (KIP-219).
+  private func obey(_ response: some KafkaResponse, _ version: Int16) {
+    guard let pause = Throttling.pause(response, version: version) else { return }
+    machine.throttled(until: loop.now + pause)
+  }
 
   // MARK: Events
 
@@ -159,22 +170,11 @@ final class BrokerConnection: @unchecked Sendable {
     }
   }
 
-  /// Keeps one timer that is not later than the machine's next deadline; one that fires too early costs nothing.
   private func setTimer() {
-    guard let deadline = machine.nextDeadline else {
-      if let timer { loop.cancel(timer.id) }
-      timer = nil
-      return
-    }
-    if let timer {
-      if timer.at <= deadline { return }
-      loop.cancel(timer.id)
-    }
-    let id = loop.at(deadline) { [weak self] in
+    guard let deadline = machine.nextDeadline else { return timer.cancel() }
+    timer.set(deadline) { [weak self] in
       guard let self else { return }
-      timer = nil
       perform(machine.timePassed(now: loop.now, unit: world.randomness.unit()))
     }
-    timer = (id, deadline)
   }
 }

@@ -73,6 +73,10 @@ struct ConnectionMachine: Sendable {
   private(set) var state: State = .idle
   /// The broker's version ranges, empty before the negotiation.
   private(set) var brokerVersions: [Int16: ClosedRange<Int16>] = [:]
+  /// What the cluster had switched on when the versions were negotiated.
+  private(set) var features = FinalizedFeatures()
+  /// The broker has asked for a pause: nothing is sent before this (KIP-219).
+  private var mutedUntil: Instant?
   private let inFlightMax: Int
   private let setupTimeout: Duration
   private let backoff: Backoff
@@ -102,7 +106,8 @@ struct ConnectionMachine: Sendable {
     switch state {
     case .connecting(let deadline), .negotiating(_, let deadline): consider(deadline)
     case .waiting(let until): if !queue.isEmpty { consider(until) }
-    case .idle, .ready, .closed: break
+    case .ready: if let mutedUntil, !queue.isEmpty { consider(mutedUntil) }
+    case .idle, .closed: break
     }
     // Timeouts may differ from request to request, so the first in line need not be the first due; lines are short.
     for request in inFlight { consider(request.deadline) }
@@ -174,6 +179,10 @@ struct ConnectionMachine: Sendable {
     case .waiting(let until) where until <= now && !queue.isEmpty:
       actions += connect(now)
     case .ready:
+      if let until = mutedUntil, until <= now {
+        mutedUntil = nil
+        actions += sendQueued(now)
+      }
       guard let late = inFlight.firstIndex(where: { $0.deadline <= now }) else { break }
       // The answers behind it would wait for the late one for ever: the connection is given up.
       let request = inFlight.remove(at: late)
@@ -183,6 +192,9 @@ struct ConnectionMachine: Sendable {
     }
     return actions
   }
+
+  /// An answer asked for a pause: what is sent before its end the broker would only leave lying (KIP-219).
+  mutating func throttled(until: Instant) { mutedUntil = max(mutedUntil ?? until, until) }
 
   /// The owner wants no more of it.
   mutating func closedByOwner() -> [Action] {
@@ -232,12 +244,15 @@ struct ConnectionMachine: Sendable {
     for call in answer.apiKeys where call.minVersion <= call.maxVersion {
       brokerVersions[call.apiKey] = call.minVersion...call.maxVersion
     }
+    features = FinalizedFeatures(answer)
     state = .ready
     failures = 0
     return sendQueued(now)
   }
 
   private mutating func sendQueued(_ now: Instant) -> [Action] {
+    if let mutedUntil, mutedUntil > now { return [] }
+    mutedUntil = nil
     var actions: [Action] = []
     var taken = 0
     for queued in queue {

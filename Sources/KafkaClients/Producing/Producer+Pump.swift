@@ -19,11 +19,13 @@ extension Producer {
     let now = client.loop.now
     var reminder: Instant?
     func remind(at instant: Instant) { if reminder.map({ instant < $0 }) ?? true { reminder = instant } }
+    handle { $0.timePassed(now: now) }
+    guard fatalError == nil else { return notifyWaiters() }
     placeUnplaced()
     for partition in accumulators.keys.sorted() {
       guard let accumulator = accumulators[partition], !accumulator.isEmpty else { continue }
       let due = accumulator.openedAt + configuration.linger
-      guard due <= now || !flushes.isEmpty else {
+      guard due <= now || !flushes.isEmpty || transactions?.isCommitting == true else {
         remind(at: due)
         continue
       }
@@ -33,8 +35,16 @@ extension Producer {
     }
     expire(now)
     guard fatalError == nil else { return notifyWaiters() }
-    if isIdempotent, identity == .unknown, !batches.isEmpty || !unplaced.isEmpty { requestIdentity() }
-    if !isIdempotent || identity != .unknown && identity != .requested { sendReady(now) }
+    renewIdentity()
+    if isTransactional { announcePartitions(now) }
+    if case .known(let known) = identity {
+      for partition in order { queues[partition]!.adopt(known) }
+      sendReady(now)
+    } else if !isIdempotent {
+      sendReady(now)
+    }
+    handle { $0.batchesCounted(hasOpen: hasOpenBatches, now: now) }
+    guard fatalError == nil else { return notifyWaiters() }
     for partition in order {
       guard let queue = queues[partition], !queue.isEmpty else { continue }
       if let deadline = queue.firstDeadline, deadline > now { remind(at: deadline) }
@@ -42,22 +52,9 @@ extension Producer {
     }
     refreshUnknown(now)
     if let refreshAt, refreshAt > now { remind(at: refreshAt) }
-    setTimer(reminder)
+    if let deadline = transactions?.nextDeadline, deadline > now { remind(at: deadline) }
+    timer.set(reminder) { [weak self] in self?.pump() }
     notifyWaiters()
-  }
-
-  func setTimer(_ instant: Instant?) {
-    guard let instant else { return }
-    if let timer {
-      if timer.at <= instant { return }
-      client.loop.cancel(timer.id)
-    }
-    let id = client.loop.at(instant) { [weak self] in
-      guard let self else { return }
-      timer = nil
-      pump()
-    }
-    timer = (id, instant)
   }
 
   func notifyWaiters() {
@@ -66,7 +63,7 @@ extension Producer {
       waiters = []
       for waiter in ready { waiter() }
     }
-    guard !flushes.isEmpty, batches.isEmpty, unplaced.isEmpty, accumulators.values.allSatisfy(\.isEmpty) else { return }
+    guard !flushes.isEmpty, !hasOpenBatches else { return }
     let done = flushes
     let error = errorSinceFlush ?? fatalError
     flushes = []
@@ -89,6 +86,7 @@ extension Producer {
           try append(chosen, record.key, record.value, record.headers, record.timestamp, record.size)
         } catch {
           report(Delivery(partition: chosen, baseOffset: nil, recordCount: 1, error: error), nil)
+          transactionLost(error)
         }
       }
     }
@@ -97,15 +95,32 @@ extension Producer {
   func expire(_ now: Instant) {
     for partition in order {
       guard let deadline = queues[partition]?.firstDeadline, deadline <= now else { continue }
-      let (ids, mayHaveBeenWritten) = queues[partition]!.expired(now: now)
-      for id in ids {
+      for id in queues[partition]!.expired(now: now) {
         let last = batches[id]?.lastError ?? "the partition's leader could not be reached"
-        finish(
-          id, .failure(ClientError(.deliveryTimedOut(partition, after: configuration.deliveryTimeout, last: last))))
+        let error = ClientError(.deliveryTimedOut(partition, after: configuration.deliveryTimeout, last: last))
+        finish(id, .failure(error))
+        transactionLost(error)
+        if fatalError != nil { return }
       }
-      // Whether they are in the log is not known: what comes behind them could be out of order.
-      if mayHaveBeenWritten { fail(ClientError(.sequenceLost(partition, .requestTimedOut))) }
     }
+  }
+
+  /// Whether anything that was taken is neither delivered nor given up.
+  var hasOpenBatches: Bool {
+    !batches.isEmpty || !unplaced.isEmpty || !accumulators.values.allSatisfy(\.isEmpty)
+  }
+
+  /// Sees to an identity where one is needed: the first, or the next epoch for partitions whose numbers are lost. The
+  /// producer raises the epoch itself (KIP-360): nobody else has its id. A transactional one has it from its coordinator.
+  func renewIdentity() {
+    guard isIdempotent, !isTransactional else { return }
+    if case .known(let known) = identity,
+      order.contains(where: { queues[$0]!.needsIdentity && queues[$0]!.identity == known })
+    {
+      identity =
+        known.epoch < .max ? .known(ProducerIdentity(id: known.id, epoch: known.epoch + 1)) : .unknown
+    }
+    if identity == .unknown, !batches.isEmpty || !unplaced.isEmpty { requestIdentity() }
   }
 
   func requestIdentity() {
@@ -127,7 +142,8 @@ extension Producer {
       then: { [weak self] result in
         guard let self else { return }
         switch result {
-        case .success(let answer): identity = .known(id: answer.producerID, epoch: answer.producerEpoch)
+        case .success(let answer):
+          identity = .known(ProducerIdentity(id: answer.producerID, epoch: answer.producerEpoch))
         case .failure(let error):
           // Nothing has been sent: what waits fails, and the next record asks again.
           identity = .unknown

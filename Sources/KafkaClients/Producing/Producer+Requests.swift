@@ -7,7 +7,8 @@ extension Producer {
   func sendReady(_ now: Instant) {
     var byLeader: [Int32: [TopicPartition]] = [:]
     for partition in order {
-      guard queues[partition]?.hasSendable(at: now) == true, let leader = client.metadata.leader(of: partition)
+      guard queues[partition]?.hasSendable(at: now) == true, let leader = client.metadata.leader(of: partition),
+        transactions?.maySend(partition) ?? true
       else { continue }
       byLeader[leader, default: []].append(partition)
     }
@@ -22,7 +23,8 @@ extension Producer {
   /// - Returns: false where nothing was to be sent.
   func sendRequest(_ partitions: [TopicPartition], to leader: Int32, _ now: Instant) -> Bool {
     var request = ProduceRequest()
-    request.acks = configuration.acks.rawValue
+    request.transactionalID = configuration.transactionalID
+    request.acks = acks.rawValue
     request.timeoutMilliseconds = Int32(clamping: client.configuration.requestTimeout.inMilliseconds)
     var sent: [TopicPartition: PartitionQueue.BatchID] = [:]
     var size = 0
@@ -34,7 +36,8 @@ extension Producer {
       size += batch.bytes.count
       var wire = ProduceRequest.TopicProduceData.PartitionProduceData()
       wire.index = partition.partition.rawValue
-      wire.records = stamped(batch.bytes, sequence: queues[partition]!.sent())
+      let sequence = queues[partition]!.sent()
+      wire.records = stamped(batch.bytes, sequence: sequence, queues[partition]!.identity)
       sent[partition] = id
       if request.topicData.last?.name != partition.topic {
         var topic = ProduceRequest.TopicProduceData()
@@ -46,25 +49,34 @@ extension Producer {
     guard !sent.isEmpty else { return false }
     requestsInFlight[leader, default: 0] += 1
     let ids = sent
-    // Format 2 came with version 3, zstd with 7.
-    let first: Int16 = configuration.codec == .zstd ? 7 : 3
     client.sendOnce(
-      request, to: .broker(leader), versions: first...ProduceRequest.versions.upperBound,
-      timeout: client.configuration.requestTimeout, hasAnswer: configuration.acks != .none
+      request, to: .broker(leader), versions: produceVersions, timeout: client.configuration.requestTimeout,
+      hasAnswer: acks != .none
     ) { [weak self] result in
       self?.answered(result, ids, leader)
     }
     return true
   }
 
+  /// Format 2 came with version 3, zstd with 7. From 12 on a transactional request adds its partitions to the transaction
+  /// by itself, which a coordinator without `transaction.version` 2 does not expect (KIP-890).
+  private var produceVersions: ClosedRange<Int16> {
+    let first: Int16 = configuration.codec == .zstd ? 7 : 3
+    let last = ProduceRequest.versions.upperBound
+    guard let transactions else { return first...last }
+    return transactions.addsImplicitly ? 12...last : first...11
+  }
+
   /// A copy that carries the producer's identity; the batch as it came where there is none.
-  func stamped(_ bytes: Bytes, sequence: Int32) -> Bytes {
-    guard isIdempotent, case .known(let id, let epoch) = identity else { return bytes }
+  func stamped(_ bytes: Bytes, sequence: Int32, _ identity: ProducerIdentity?) -> Bytes {
+    guard let identity else { return bytes }
     let arena = Arena(capacity: bytes.count)
     let copy = UnsafeMutableRawBufferPointer(start: arena.base, count: bytes.count)
     bytes.withUnsafeBytes { copy.copyMemory(from: $0) }
     do {
-      try RecordBatchHeader.assign(producerID: id, producerEpoch: epoch, baseSequence: sequence, in: copy)
+      try RecordBatchHeader.assign(
+        producerID: identity.id, producerEpoch: identity.epoch, baseSequence: sequence,
+        isTransactional: isTransactional, in: copy)
     } catch {
       // Every batch was parsed or built here before, so it is long enough; the broker would refuse it unstamped.
       return bytes
@@ -89,7 +101,7 @@ extension Producer {
         }
         client.metadata.topics[partition.topic] = nil
       }
-    case .success where configuration.acks == .none:
+    case .success where acks == .none:
       for (partition, id) in sent.sorted(by: { $0.key < $1.key }) { judge(partition, id, .none, nil, nil) }
     case .success(let answer):
       var open = sent
@@ -117,12 +129,16 @@ extension Producer {
     _ error: ClientError?
   ) {
     if let error { batches[id]?.lastError = error.description }
+    if code == .messageTooLarge || code == .recordListTooLarge, split(id) { return }
     let verdict = queues[partition]?.answered(
       id, code, now: client.loop.now, unit: client.world.randomness.unit())
     switch verdict {
     case .delivered: finish(id, .success(offset))
-    case .refused: finish(id, .failure(error ?? ClientError(.broker(code, "writing to \(partition)"))))
-    case .sequenceLost: fail(ClientError(.sequenceLost(partition, code)))
+    case .sequenceLost where !isTransactional: fail(ClientError(.sequenceLost(partition, code)))
+    case .refused, .sequenceLost:
+      let error = error ?? ClientError(.broker(code, "writing to \(partition)"))
+      finish(id, .failure(error))
+      handle { $0.batchFailed(code, error.description, now: client.loop.now) }
     case .retried, nil: break
     }
   }
@@ -148,19 +164,26 @@ extension Producer {
   func fail(_ error: ClientError) {
     guard fatalError == nil else { return }
     fatalError = error
-    if let timer { client.loop.cancel(timer.id) }
-    timer = nil
+    timer.cancel()
+    handle { $0.ended(error) }
     queues = [:]
     order = []
     for id in batches.keys.sorted() { finish(id, .failure(error)) }
     failUnplaced(Array(unplaced.keys), error)
-    for partition in accumulators.keys.sorted() {
-      guard let accumulator = accumulators[partition], !accumulator.isEmpty else { continue }
+    failCollected(error)
+    bufferedBytes = 0
+    schedulePump()
+  }
+
+  /// Records that no batch was made of yet fail.
+  func failCollected(_ error: ClientError) {
+    let open = accumulators
+    accumulators = [:]
+    for (partition, accumulator) in open.sorted(by: { $0.key < $1.key }) where !accumulator.isEmpty {
+      partitioner.batchClosed(partition)
+      bufferedBytes -= accumulator.size
       report(
         Delivery(partition: partition, baseOffset: nil, recordCount: accumulator.recordCount, error: error), nil)
     }
-    accumulators = [:]
-    bufferedBytes = 0
-    schedulePump()
   }
 }

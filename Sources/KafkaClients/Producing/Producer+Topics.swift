@@ -48,13 +48,13 @@ extension Producer {
       }
       guard let error else { continue }
       unknownSince[topic] = nil
+      if unplaced[topic] != nil { transactionLost(error) }
       failUnplaced([topic], error)
       for partition in order where partition.topic == topic { failQueue(partition, error) }
     }
     refreshFailures = isComplete ? 0 : refreshFailures + 1
-    let backoff = Backoff(base: client.configuration.retryBackoff, max: client.configuration.retryBackoffMax)
-    refreshAt =
-      isComplete ? nil : now + backoff.pause(failures: refreshFailures, unit: client.world.randomness.unit())
+    let pause = client.configuration.backoff.pause(failures: refreshFailures, unit: client.world.randomness.unit())
+    refreshAt = isComplete ? nil : now + pause
     schedulePump()
   }
 
@@ -65,5 +65,6 @@ extension Producer {
     queues[partition] = nil
     order.removeAll { $0 == partition }
     for id in ids { finish(id, .failure(error)) }
+    if !ids.isEmpty { transactionLost(error) }
   }
 }

@@ -22,6 +22,8 @@ public final class Producer: @unchecked Sendable {
     var partition: TopicPartition
     var bytes: Bytes
     var recordCount: Int32
+    /// Whether it was made here of records, and can be made again in another way.
+    var isOwn = false
     /// What to tell of it beside `onDelivery`.
     var then: (@Sendable (Delivery) -> Void)?
     var lastError: String?
@@ -38,7 +40,7 @@ public final class Producer: @unchecked Sendable {
 
   enum Identity: Equatable {
     case unknown, requested
-    case known(id: Int64, epoch: Int16)
+    case known(ProducerIdentity)
   }
 
   var identity: Identity = .unknown
@@ -59,12 +61,19 @@ public final class Producer: @unchecked Sendable {
   var isRefreshing = false
   var refreshFailures = 0
   var refreshAt: Instant?
-  var timer: (id: TimerID, at: Instant)?
+  let timer: Reminder
   var fatalError: ClientError?
+  /// Decides of transactions; nil where the producer has no transactional id.
+  var transactions: TransactionMachine?
+  var tickets: [TransactionMachine.Ticket: @Sendable (ClientError?) -> Void] = [:]
+  var nextTicket: TransactionMachine.Ticket = 0
   /// Bytes held: collected, waiting and under way.
   public internal(set) var bufferedBytes = 0
 
-  var isIdempotent: Bool { configuration.isIdempotent && configuration.acks == .all }
+  var isTransactional: Bool { configuration.transactionalID != nil }
+  var isIdempotent: Bool { configuration.isIdempotent && configuration.acks == .all || isTransactional }
+  /// What is asked of the brokers: a transaction needs all in-sync replicas, whatever is configured.
+  var acks: ProducerConfiguration.Acknowledgement { isTransactional ? .all : configuration.acks }
 
   /// - Parameter onDelivery: hears of every batch, in the order of completion.
   public init(
@@ -74,7 +83,16 @@ public final class Producer: @unchecked Sendable {
     self.client = client
     self.configuration = configuration
     self.onDelivery = onDelivery
+    timer = Reminder(client.loop)
+    transactions = configuration.transactionalID.map {
+      TransactionMachine(
+        transactionalID: $0, timeout: configuration.deliveryTimeout, backoff: client.configuration.backoff,
+        quickBackoff: client.configuration.quickBackoff)
+    }
   }
+
+  /// Why nothing is taken now: the producer has ended, or its transaction does not allow it.
+  private var refusal: ClientError? { fatalError ?? transactions?.refusal }
 
   // MARK: Sending
 
@@ -98,7 +116,7 @@ public final class Producer: @unchecked Sendable {
     topic: String, partition: PartitionIndex? = nil, key: Bytes?, value: Bytes?, headers: [RecordHeader] = [],
     timestamp: Timestamp? = nil
   ) throws(ClientError) {
-    if let fatalError { throw fatalError }
+    if let refusal { throw refusal }
     let size = RecordBatchBuilder.sizeBound(key: key?.count ?? 0, value: value?.count ?? 0, headers: headers)
     guard size + RecordBatchLayout.records <= configuration.requestSizeMax else {
       throw ClientError(.recordTooLarge(size, limit: configuration.requestSizeMax))
@@ -125,7 +143,7 @@ public final class Producer: @unchecked Sendable {
   public func sendBatches(
     _ partition: TopicPartition, _ encoded: [EncodedBatch], then: @escaping @Sendable (Delivery) -> Void
   ) throws(ClientError) {
-    if let fatalError { throw fatalError }
+    if let refusal { throw refusal }
     let size = encoded.reduce(0) { $0 + $1.bytes.count }
     guard canAccept(size) else { throw ClientError(.bufferFull(limit: configuration.bufferMemory)) }
     var headers: [RecordBatchHeader] = []
@@ -200,10 +218,11 @@ public final class Producer: @unchecked Sendable {
     do {
       let settings = RecordBatchSettings(codec: configuration.codec, level: configuration.level)
       let bytes = try accumulator.finish(settings, workspace)
-      enqueue(Batch(partition: partition, bytes: bytes, recordCount: count), span: count)
+      enqueue(Batch(partition: partition, bytes: bytes, recordCount: count, isOwn: true), span: count)
     } catch {
       let failure = ClientError(.badRecordBatch(partition, error.description))
       report(Delivery(partition: partition, baseOffset: nil, recordCount: count, error: failure), nil)
+      transactionLost(failure)
     }
   }
 
@@ -213,9 +232,10 @@ public final class Producer: @unchecked Sendable {
     bufferedBytes += batch.bytes.count
     batches[id] = batch
     if queues[batch.partition] == nil {
-      let backoff = Backoff(base: client.configuration.retryBackoff, max: client.configuration.retryBackoffMax)
       queues[batch.partition] = PartitionQueue(
-        isIdempotent: isIdempotent, inFlightMax: configuration.inFlightMax, backoff: backoff, startsAlone: isIdempotent)
+        isIdempotent: isIdempotent, isTransactional: isTransactional, inFlightMax: configuration.inFlightMax,
+        backoff: client.configuration.backoff, quickBackoff: client.configuration.quickBackoff,
+        startsAlone: isIdempotent && !isTransactional)
       let place = order.firstIndex { batch.partition < $0 } ?? order.count
       order.insert(batch.partition, at: place)
     }

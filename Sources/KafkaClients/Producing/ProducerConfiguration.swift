@@ -35,6 +35,13 @@ public struct ProducerConfiguration: Sendable {
   /// other one, so that order is kept.
   public var inFlightMax = 5
 
+  /// `transactional.id`: the name under which transactions outlive the process, and by which a successor keeps its
+  /// predecessor out; nil: no transactions. With one the producer is idempotent and waits for all in-sync replicas.
+  public var transactionalID: String?
+  /// `transaction.timeout.ms`: how long a transaction may be open before the coordinator aborts it and shuts this producer
+  /// out. Brokers refuse more than their `transaction.max.timeout.ms` (15 minutes).
+  public var transactionTimeout: Duration = .seconds(60)
+
   /// Idempotent, acknowledged by all in-sync replicas, without compression.
   public init() {}
 }

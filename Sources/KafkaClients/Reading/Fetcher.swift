@@ -74,7 +74,7 @@ public final class Fetcher: @unchecked Sendable {
   /// Which partition comes first in the next request: a broker fills answers in order, so all get their turn.
   private var rotation = 0
   private var generations = 0
-  private var timer: (id: TimerID, at: Instant)?
+  private let timer: Reminder
   private let backoff: Backoff
 
   /// - Parameter onEvent: called on the client's loop.
@@ -85,6 +85,7 @@ public final class Fetcher: @unchecked Sendable {
     self.client = client
     self.configuration = configuration
     self.onEvent = onEvent
+    timer = Reminder(client.loop)
     backoff = Backoff(base: client.configuration.retryBackoff, max: client.configuration.retryBackoffMax)
   }
 
@@ -117,8 +118,7 @@ public final class Fetcher: @unchecked Sendable {
     client.loop.post { [self] in
       isClosed = true
       partitions = [:]
-      if let timer { client.loop.cancel(timer.id) }
-      timer = nil
+      timer.cancel()
     }
   }
 
@@ -193,21 +193,7 @@ public final class Fetcher: @unchecked Sendable {
       askForWatermarks(stale)
       remind(at: now + configuration.watermarkInterval)
     }
-    setTimer(wake)
-  }
-
-  private func setTimer(_ instant: Instant?) {
-    guard let instant else { return }
-    if let timer {
-      if timer.at <= instant { return }
-      client.loop.cancel(timer.id)
-    }
-    let id = client.loop.at(instant) { [weak self] in
-      guard let self else { return }
-      timer = nil
-      pump()
-    }
-    timer = (id, instant)
+    timer.set(wake) { [weak self] in self?.pump() }
   }
 
   private func fetch(_ chosen: [TopicPartition], at leader: Int32) {

@@ -148,6 +148,14 @@ public enum APIKey: Int16, Sendable, CaseIterable, Hashable, CustomStringConvert
     case .describeGroups: DescribeGroupsRequest.firstFlexibleVersion
     case .listGroups: ListGroupsRequest.firstFlexibleVersion
     case .deleteGroups: DeleteGroupsRequest.firstFlexibleVersion
+    case .addPartitionsToTxn: AddPartitionsToTxnRequest.firstFlexibleVersion
+    case .addOffsetsToTxn: AddOffsetsToTxnRequest.firstFlexibleVersion
+    case .endTxn: EndTxnRequest.firstFlexibleVersion
+    case .writeTxnMarkers: WriteTxnMarkersRequest.firstFlexibleVersion
+    case .txnOffsetCommit: TxnOffsetCommitRequest.firstFlexibleVersion
+    case .describeProducers: DescribeProducersRequest.firstFlexibleVersion
+    case .describeTransactions: DescribeTransactionsRequest.firstFlexibleVersion
+    case .listTransactions: ListTransactionsRequest.firstFlexibleVersion
     default: nil
     }
   }

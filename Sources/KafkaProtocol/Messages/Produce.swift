@@ -1,20 +1,21 @@
 import Groundwork
 import WireFormat
 
-// Produce, API key 0, versions 0 to 11, flexible from 9 on.
+// Produce, API key 0, versions 0 to 12, flexible from 9 on.
 // Source: Apache Kafka, clients/src/main/resources/common/message/Produce{Request,Response}.json.
 // Versions 0 to 2 carry the record formats that came before v2; librdkafka up to 2.x infers a broker's codec support
 // from their presence in ApiVersions. Version 3 adds the transactional id, 7 allows zstd (KIP-110), 8 adds record
-// errors (KIP-467), 10 leader hints (KIP-951), 11 TRANSACTION_ABORTABLE (KIP-890). From 12 on Kafka reads a
-// transactional produce as an implicit AddPartitionsToTxn, which is why the range ends here.
+// errors (KIP-467), 10 leader hints (KIP-951), 11 TRANSACTION_ABORTABLE; with 12 a transactional produce adds its
+// partitions to the transaction by itself (both KIP-890), which only a producer may use that ends its transactions with
+// EndTxn 5.
 
 /// Record batches for partitions that the addressed broker leads.
 ///
-/// Produce, API key 0, versions 0 to 11. Source: `ProduceRequest.json` of Apache Kafka.
+/// Produce, API key 0, versions 0 to 12. Source: `ProduceRequest.json` of Apache Kafka.
 public struct ProduceRequest: KafkaRequest {
   public typealias Response = ProduceResponse
   public static var apiKey: APIKey { .produce }
-  public static var versions: ClosedRange<Int16> { 0...11 }
+  public static var versions: ClosedRange<Int16> { 0...12 }
   public static var firstFlexibleVersion: Int16 { 9 }
 
   /// nil: not transactional. From version 3 on.
@@ -68,10 +69,10 @@ public struct ProduceRequest: KafkaRequest {
 
 /// What became of each partition's batches. With `acks` 0 a broker sends none.
 ///
-/// Produce, API key 0, versions 0 to 11. Source: `ProduceResponse.json` of Apache Kafka.
+/// Produce, API key 0, versions 0 to 12. Source: `ProduceResponse.json` of Apache Kafka.
 public struct ProduceResponse: KafkaResponse, TaggedFields {
   public static var apiKey: APIKey { .produce }
-  public static var versions: ClosedRange<Int16> { 0...11 }
+  public static var versions: ClosedRange<Int16> { 0...12 }
   public static var firstFlexibleVersion: Int16 { 9 }
 
   public var responses: [TopicProduceResponse] = []

@@ -50,6 +50,6 @@ extension BrokerState {
       report(.warning, "topic \(topic.name) could not be removed: \(error)")
     }
     // Who waits finds the log gone.
-    for log in topic.logs { logAdvanced(log, by: Int(Int32.max)) }
+    for log in topic.logs { logAdvanced(log, by: WaitingFetch.everything) }
   }
 }

@@ -7,7 +7,8 @@ import SystemInterfaces
 // ranges of segment files. A request that finds fewer than min_bytes waits, without a thread, until enough has been
 // appended or max_wait is over; errors are answered at once. The first partition that has data gives at least one
 // batch, however large, so that every consumer makes progress.
-// There are no transactions, so the last stable offset is the high watermark and no transaction is ever aborted.
+// A reader of committed records gets what lies below the last stable offset, with the aborted transactions it touches;
+// while it waits, what is appended counts once the last stable offset moves.
 // Deviations: no fetch sessions (session id 0 is answered, which tells clients to send full requests, KIP-227); versions
 // 0 to 3, whose clients expect older record formats, get UNSUPPORTED_FOR_MESSAGE_FORMAT; replicas are consumers like any.
 
@@ -51,7 +52,9 @@ extension BrokerState {
     var unique: [PartitionLog] = []
     for log in logs where !unique.contains(where: { $0 === log }) { unique.append(log) }
     park(
-      WaitingFetch(call, deadline: deadline, logs: unique, bytesMissing: Int(request.minBytes) - found) { [self] in
+      WaitingFetch(
+        call, deadline: deadline, logs: unique, bytesMissing: Int(request.minBytes) - found, isCommitted: isCommitted
+      ) { [self] in
         // Resolved anew: a topic may have been deleted meanwhile.
         let wanted = request.topics.map { resolve($0, call.version) }
         let (answers, slices, _) = read(wanted, bytesMax: limit, isCommitted: isCommitted)
@@ -98,12 +101,21 @@ extension BrokerState {
         if let log = partition.log, !partition.error.isError {
           do throws(LogError) {
             slice = try log.read(
-              from: partition.offset, bytesMax: max(min(partition.bytesMax, remaining), 0), atLeastOneBatch: isEmpty)
+              from: partition.offset, until: isCommitted ? log.lastStableOffset : nil,
+              bytesMax: max(min(partition.bytesMax, remaining), 0), atLeastOneBatch: isEmpty)
           } catch {
             result.errorCode = KafkaErrorCode(error)
           }
           result.highWatermark = log.highWatermark.rawValue
-          result.lastStableOffset = log.highWatermark.rawValue
+          result.lastStableOffset = log.lastStableOffset.rawValue
+          if isCommitted, let end = slice.endOffset {
+            result.abortedTransactions = log.abortedTransactions(from: partition.offset, until: end).map {
+              var aborted = PartitionAnswer.AbortedTransaction()
+              aborted.producerID = $0.producerID
+              aborted.firstOffset = $0.firstOffset.rawValue
+              return aborted
+            }
+          }
           result.logStartOffset = log.startOffset.rawValue
         }
         if result.errorCode.isError {

@@ -1,21 +1,21 @@
 import Groundwork
 import KafkaProtocol
 
-// FindCoordinator (10), versions 0 to 5. This broker coordinates every group; of transactions (key type 1) there are none
-// yet: INVALID_REQUEST, with the reason.
+// FindCoordinator (10), versions 0 to 5. This broker coordinates every group and every transactional id; there are no
+// share groups (key type 2): INVALID_REQUEST.
 
 extension BrokerState {
   func findCoordinator(_ call: Call, _ request: FindCoordinatorRequest) {
     var response = FindCoordinatorResponse()
-    let isGroup = request.keyType == 0
-    let error: KafkaErrorCode = isGroup ? .none : .invalidRequest
-    let message = isGroup ? nil : "transactions are not supported by this broker yet"
+    let isKnown = request.keyType == 0 || request.keyType == 1
+    let error: KafkaErrorCode = isKnown ? .none : .invalidRequest
+    let message = isKnown ? nil : "key type \(request.keyType): this broker coordinates groups (0) and transactions (1)"
     let address = advertised
     response.errorCode = error
     response.errorMessage = message
-    response.nodeID = isGroup ? configuration.nodeID : -1
-    response.host = isGroup ? address.host : ""
-    response.port = isGroup ? Int32(address.port) : -1
+    response.nodeID = isKnown ? configuration.nodeID : -1
+    response.host = isKnown ? address.host : ""
+    response.port = isKnown ? Int32(address.port) : -1
     response.coordinators = request.coordinatorKeys.map { key in
       var coordinator = FindCoordinatorResponse.Coordinator()
       coordinator.key = key

@@ -3,7 +3,8 @@ import KafkaProtocol
 import LogStorage
 
 // ListOffsets (2), versions 0 to 8. -1: the high watermark; -2 and -4: the log's start; -3: the record with the highest
-// timestamp; else the first record at or after a time, or offset -1 where there is none.
+// timestamp; else the first record at or after a time, or offset -1 where there is none. For a reader of committed records
+// the last stable offset stands in the place of the high watermark, and records beyond it are not found.
 // Version 0 answers with at most one offset rather than one a segment.
 
 extension BrokerState {
@@ -27,7 +28,8 @@ extension BrokerState {
           return result
         }
         do throws(LogError) {
-          try find(partition.timestamp, in: log, &result)
+          let end = request.isolationLevel == 0 ? log.highWatermark : log.lastStableOffset
+          try find(partition.timestamp, in: log, end: end, &result)
         } catch {
           result.errorCode = KafkaErrorCode(error)
         }
@@ -38,9 +40,11 @@ extension BrokerState {
     call.answer(response)
   }
 
-  private func find(_ timestamp: Int64, in log: PartitionLog, _ result: inout PartitionAnswer) throws(LogError) {
+  private func find(
+    _ timestamp: Int64, in log: PartitionLog, end: Offset, _ result: inout PartitionAnswer
+  ) throws(LogError) {
     switch timestamp {
-    case -1: result.offset = log.highWatermark.rawValue
+    case -1: result.offset = end.rawValue
     case -2, -4: result.offset = log.startOffset.rawValue
     case ..<(-3):
       result.errorCode = .unsupportedVersion
@@ -49,7 +53,7 @@ extension BrokerState {
       let found =
         timestamp == -3
         ? try log.offsetOfMaxTimestamp() : try log.offset(for: Timestamp(milliseconds: timestamp))
-      if let found {
+      if let found, found.offset < end {
         result.offset = found.offset.rawValue
         result.timestamp = found.timestamp.milliseconds
       }

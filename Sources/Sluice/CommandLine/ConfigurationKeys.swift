@@ -37,6 +37,9 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.scheduler.pool.<name>.minShare", .integer, "0", "tasks at a time a pool gets before weights count"),
     .init("sluice.scheduler.pool.<name>.mode", .text, "FIFO", "which of a pool's own jobs goes first: FIFO or FAIR"),
     .init(
+      "sluice.scheduler.listenerbus.exitTimeout", .duration, "10s",
+      "how long the end of a job waits for listeners that have not heard everything"),
+    .init(
       "sluice.scheduler.listenerbus.eventqueue.capacity", .integer, "10000",
       "events that may wait for a queue of listeners before it drops some"),
     .init("sluice.speculation", .boolean, "false", "run a task a second time where the first attempt takes long"),
@@ -46,7 +49,7 @@ public struct ConfigurationKey: Sendable {
       "sluice.speculation.quantile", .number, "0.75", "part of a stage that must be done before a task is run twice"),
     .init("sluice.speculation.minTaskRuntime", .duration, "100ms", "a task that ran for less is not run twice"),
     .init("sluice.streaming.batchInterval", .duration, "1s", "time between batches"),
-    .init("sluice.streaming.checkpoint", .text, nil, "folder for what a restart needs"),
+    .init("sluice.streaming.checkpoint", .text, nil, "folder for what a restart needs; none keeps nothing"),
     .init(
       "sluice.streaming.checkpoint.sync", .text, "commits",
       "what survives a power loss: none, commits (decided batches), all (plans of batches under way too)"),
@@ -94,8 +97,8 @@ public struct ConfigurationKey: Sendable {
       "sluice.kafka.endingOffsets", .text, "latest",
       "where a job with --available-now ends, written as startingOffsets"),
     .init(
-      "sluice.kafka.offsetsFrom", .text, "log",
-      "whose offsets stand where the job's log and its group differ: log, or group after a reset"),
+      "sluice.kafka.offsetsFrom", .text, "checkpoint",
+      "whose offsets stand where the job's checkpoint and its group differ: checkpoint, or group after a reset"),
     .init(
       "sluice.kafka.onDataLoss", .text, "fail",
       "where records are gone: fail, or go on at the earliest or latest (Spark's failOnDataLoss=false is earliest)"),

@@ -13,12 +13,17 @@ public enum JobOptions {
     .value(
       "batch-interval", "TIME", "time between batches", format: .duration, setting: "sluice.streaming.batchInterval"),
     .value(
-      "checkpoint", "DIR", "folder for what a restart needs (default: $XDG_STATE_HOME/sluice/checkpoints/NAME)",
+      "checkpoint", "DIR",
+      "folder for what a restart needs, or none (default: $XDG_STATE_HOME/sluice/checkpoints/NAME)",
       aliases: ["checkpoint-dir"],
       setting: "sluice.streaming.checkpoint"),
     .flag(
       "available-now", "work through what the topics hold at start, in batches, then stop",
       setting: "sluice.streaming.availableNow"),
+    .value(
+      "offsets-from", "WHERE",
+      "where to go on when the job's checkpoint and its consumer group differ: checkpoint, or group after a reset",
+      format: .choice(["checkpoint", "group"]), setting: "sluice.kafka.offsetsFrom"),
     .value("name", "NAME", "the job's name: its consumer group, its lock, its checkpoint", setting: "sluice.app.name"),
     .value(
       "data", "DIR", "data folder of the embedded broker (default: $XDG_STATE_HOME/sluice/broker)",

@@ -69,8 +69,11 @@ package final class RateController: BatchParticipant, @unchecked Sendable {
   }
 
   package func restore(_ last: RestorePoint?) throws(StreamingError) {
-    guard let rate = last?.note.flatMap({ Double($0) }), rate > 0, rate.isFinite else { return }
-    estimator = PIDRateEstimator(parameters, interval: interval, rate: rate)
+    if let rate = last?.note.flatMap({ Double($0) }), rate > 0, rate.isFinite {
+      estimator = PIDRateEstimator(parameters, interval: interval, rate: rate)
+    }
+    // A receiver begins to receive before there is a batch to plan.
+    willPlan()
   }
 
   package func willPlan() {
@@ -87,6 +90,8 @@ package final class RateController: BatchParticipant, @unchecked Sendable {
       } else {
         decision = RateDecision(recordsMax: wanted, rate: rate, reason: "backpressure: \(Int(rate)) records/s")
       }
+    } else if !source.isProbed {
+      decision = RateDecision(recordsMax: nil, reason: "not known yet")
     } else {
       decision = RateDecision(
         recordsMax: max(probe, doubled ?? 0),

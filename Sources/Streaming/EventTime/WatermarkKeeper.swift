@@ -30,7 +30,10 @@ import JobScheduling
     context.add(participant: self)
   }
 
-  package var key: String { "watermark \(stream?.name ?? "")" }
+  package var key: String { "watermark \(streamName)" }
+
+  /// The name of the stream whose event time it keeps.
+  var streamName: String { stream?.name ?? "" }
 
   /// The watermark that a batch goes by; nil before the first record.
   package func watermark(_ frame: BatchFrame) -> Timestamp? {

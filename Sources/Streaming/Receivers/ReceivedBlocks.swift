@@ -44,12 +44,18 @@ final class ReceivedBlocks<Element: Sendable>: Sendable {
   /// The offset of what comes next.
   var end: Int64 { state.withLock { $0.end } }
 
-  /// Takes all that may be planned.
-  func plan() -> Range<Int64> {
+  /// Takes all that may be planned, but no more than `elementsMax` elements where the first block has no more.
+  func plan(elementsMax: Int? = nil) -> Range<Int64> {
     state.withLock { state in
-      let until = max(state.planned, state.limit ?? state.end)
-      defer { state.planned = until }
-      return state.planned..<until
+      var until = max(state.planned, state.limit ?? state.end)
+      let from = state.planned
+      if let elementsMax, until - from > Int64(clamping: elementsMax) {
+        let next = state.blocks.drop { $0.end <= from }
+        let fitting = next.last { $0.end - from <= Int64(clamping: elementsMax) } ?? next.first
+        until = min(until, fitting?.end ?? until)
+      }
+      state.planned = until
+      return from..<until
     }
   }
 

@@ -19,6 +19,9 @@ final class ReceiverSource<Element: Sendable>: StreamSource, @unchecked Sendable
   /// The ends of planned batches, oldest first.
   private var planned: [(batch: BatchNumber, until: Int64)] = []
   private var isStopping = false
+  /// What backpressure allows: elements a batch, and elements a second for the receiver; nil: it knows of no limit.
+  private var recordsMax: Int?
+  private var rate: Double?
 
   init(
     name: String, _ context: StreamingContext, _ helper: HelperLoop, _ settings: ReceiverSettings,
@@ -51,7 +54,9 @@ final class ReceiverSource<Element: Sendable>: StreamSource, @unchecked Sendable
     self.supervisor = supervisor
     let committed = committed
     let files = context.environment.world.files
+    let rate = rate
     helper.perform(for: driver) { [settings] in
+      supervisor.obey(rate: rate)
       let log = settings.logDirectory.map { ReceiverLog(directory: $0, files: files) }
       try supervisor.begin(after: committed, log: log)
     } then: {
@@ -59,14 +64,42 @@ final class ReceiverSource<Element: Sendable>: StreamSource, @unchecked Sendable
     }
   }
 
+  // MARK: Rate
+
+  // The receiver is held to what batches can take in, as in Spark. Each has a rate of its own, by its own share of what the
+  // batches process: together they bring what the job can do. What it brought before that was known is worked off in
+  // batches of that size; meanwhile it may bring half as much.
+  var takesLimits: Bool { true }
+  var limitedPartitions: Int { 1 }
+  var isProbed: Bool { false }
+
+  func limit(_ decision: RateDecision) {
+    recordsMax = decision.rate == nil ? nil : decision.recordsMax
+    let isBehind = recordsMax.map { (supervisor?.blocks.waiting ?? 0) > Int64(clamping: $0) } ?? false
+    let wanted = recordsMax.map { Double($0) / context.batchInterval.inSeconds * (isBehind ? 0.5 : 1) }
+    guard wanted != rate else { return }
+    rate = wanted
+    if let supervisor { helper.loop.post { supervisor.obey(rate: wanted) } }
+  }
+
+  private var limitReason: String? {
+    guard let supervisor else { return nil }
+    let wasLimited = supervisor.takeWasLimited()
+    if recordsMax != nil, supervisor.blocks.waiting > 0 { return RateDecision.limitReason }
+    guard wasLimited else { return nil }
+    let fixed = settings.maxRate.map(Double.init) ?? .infinity
+    if let rate, rate < fixed { return RateDecision.limitReason }
+    return settings.maxRate.map { "sluice.streaming.receiver.maxRate=\($0)" }
+  }
+
   func plan(_ batch: BatchIdentity, interval: Duration) -> SourcePlan {
     guard let supervisor else { return SourcePlan() }
-    let range = supervisor.blocks.plan()
+    let range = supervisor.blocks.plan(elementsMax: recordsMax)
     planned.append((batch.number, range.upperBound))
     return SourcePlan(
       ranges: [
         OffsetRange(TopicPartition(name, 0), from: Offset(range.lowerBound), until: Offset(range.upperBound))
-      ], records: range.count)
+      ], records: range.count, limitReason: limitReason)
   }
 
   func replay(

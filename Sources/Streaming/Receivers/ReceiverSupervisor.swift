@@ -27,6 +27,10 @@ public final class ReceiverSupervisor<Element: Sendable>: @unchecked Sendable {
     var isSealScheduled = false
     /// Whether the receiver was asked to pause.
     var isHeldBack = false
+    /// Elements that may wait before it is asked to; nil: any number.
+    var pendingMax: Int?
+    /// Whether the rate kept elements waiting since the last plan.
+    var wasLimited = false
   }
 
   /// The number of the stream among the receivers' of its job, counted from 0.
@@ -57,7 +61,9 @@ public final class ReceiverSupervisor<Element: Sendable>: @unchecked Sendable {
     self.helper = helper
     self.reports = reports
     life = ReceiverLife(delayFirst: settings.restartDelay, delayMax: ReceiverSettings.restartDelayMax)
-    gate = RateGate(perSecond: settings.maxRate, burst: settings.blockInterval * 2, now: now)
+    let rate = settings.maxRate.map(Double.init)
+    gate = RateGate(perSecond: rate, burst: settings.blockInterval * 2, now: now)
+    inbox.withLock { $0.pendingMax = settings.pendingMax(rate) }
     info = ReceiverInfo(streamID: streamID, name: name, isActive: false)
   }
 
@@ -110,8 +116,9 @@ public final class ReceiverSupervisor<Element: Sendable>: @unchecked Sendable {
 
   private func welcome(_ inbox: inout Inbox, _ count: Int) -> Bool {
     inbox.count += count
-    guard let pendingMax = settings.pendingMax, inbox.count > pendingMax else { return true }
+    guard let pendingMax = inbox.pendingMax, inbox.count > pendingMax else { return true }
     inbox.isHeldBack = true
+    inbox.wasLimited = true
     return false
   }
 
@@ -168,6 +175,23 @@ public final class ReceiverSupervisor<Element: Sendable>: @unchecked Sendable {
     scheduleBlock()
   }
 
+  /// From now on the receiver may bring so many elements a second, or as many as `sluice.streaming.receiver.maxRate` says
+  /// where those are fewer; nil: as many as that.
+  func obey(rate wanted: Double?) {
+    let fixed = settings.maxRate.map(Double.init)
+    let rate = wanted.map { min($0, fixed ?? $0) } ?? fixed
+    gate.setRate(rate, at: helper.loop.now)
+    inbox.withLock { $0.pendingMax = settings.pendingMax(rate) }
+  }
+
+  /// Whether the rate kept elements waiting since the last call, or does so now. Callable from anywhere.
+  func takeWasLimited() -> Bool {
+    inbox.withLock { inbox in
+      defer { inbox.wasLimited = inbox.isHeldBack }
+      return inbox.wasLimited || inbox.isHeldBack
+    }
+  }
+
   private func scheduleBlock() {
     blockTimer = helper.loop.at(nextBlock) { [self] in
       seal(isTick: true)
@@ -199,7 +223,8 @@ public final class ReceiverSupervisor<Element: Sendable>: @unchecked Sendable {
         count += singles
       }
       inbox.count -= count
-      guard inbox.isHeldBack, inbox.isOpen, inbox.count <= (settings.pendingMax ?? .max) / 2 else { return false }
+      if !inbox.groups.isEmpty || (isTick && !inbox.singles.isEmpty) { inbox.wasLimited = true }
+      guard inbox.isHeldBack, inbox.isOpen, inbox.count <= (inbox.pendingMax ?? .max) / 2 else { return false }
       inbox.isHeldBack = false
       return true
     }
@@ -328,6 +353,8 @@ struct ReceiverSettings: Sendable {
   /// Where write-ahead logs stand; nil where there are none.
   var logDirectory: String?
 
-  /// Elements that may wait for the next block before a receiver is asked to pause.
-  var pendingMax: Int? { maxRate.map { max(1, Int(Double($0) * blockInterval.inSeconds * 2)) } }
+  /// Elements that may wait for the next block before a receiver is asked to pause that may bring so many a second.
+  func pendingMax(_ rate: Double?) -> Int? {
+    rate.map { max(1, Int(min($0 * blockInterval.inSeconds * 2, 0x1p62))) }
+  }
 }

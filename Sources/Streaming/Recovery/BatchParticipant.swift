@@ -30,6 +30,11 @@ package protocol BatchParticipant: AnyObject, Sendable {
   /// Makes the batch's changes durable without deciding anything; after the sinks have prepared.
   /// - Parameter then: called once on the loop.
   func prepare(_ batch: BatchIdentity, then: @escaping @Sendable ((any Error)?) -> Void)
+  /// Whether the decision must be past a power loss before `committed` is called, whatever the job asks of its logs.
+  var needsDurableDecision: Bool { get }
+  /// Whether a failed batch left something that could not be taken back: only a restart does, which must not find that
+  /// the batch was passed over.
+  var hasRemains: Bool { get }
   /// What the commit log keeps with the batch. Called after `prepare`, before the decision.
   /// - Parameter metrics: what the batch's tasks did, added up.
   func note(for batch: BatchIdentity, _ metrics: JobMetrics) -> String?
@@ -85,6 +90,8 @@ extension BatchParticipant {
   package func replan(_ batch: BatchIdentity, _ plans: [SourcePlan], note: String?) {}
   package func completions(_ frame: BatchFrame) -> [CompletionJob] { [] }
   package func prepare(_ batch: BatchIdentity, then: @escaping @Sendable ((any Error)?) -> Void) { then(nil) }
+  package var needsDurableDecision: Bool { false }
+  package var hasRemains: Bool { false }
   package func note(for batch: BatchIdentity, _ metrics: JobMetrics) -> String? { nil }
   package func committed(_ info: BatchInfo) {}
   package func aborted(_ batch: BatchIdentity) {}

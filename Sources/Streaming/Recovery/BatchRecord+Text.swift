@@ -6,7 +6,7 @@ import Groundwork
 //     batch 12 time=1357002000000 previous=1357001999000 interval=1000 records=18 outcome=committed
 //     source topics flights
 //     input records=18 bytes=2048
-//     range flights-0 12 30
+//     range flights-0 12 30 records=18 hash=5f0e3c2a11d7b809
 //     detail file=/data/a.txt size=12
 //     limit sluice.kafka.maxRatePerPartition=9
 //     note watermark clicks: 1357001990000
@@ -23,8 +23,13 @@ extension BatchRecord {
     for source in sources {
       lines.append("source \(LineText.escaped(source.name))")
       lines.append("input records=\(source.plan.records) bytes=\(source.plan.bytes)")
-      for range in source.plan.ranges {
-        lines.append("range \(LineText.escaped("\(range.topicPartition)")) \(range.from) \(range.until)")
+      let contents = source.plan.contents
+      for (index, range) in source.plan.ranges.enumerated() {
+        var line = "range \(LineText.escaped("\(range.topicPartition)")) \(range.from) \(range.until)"
+        if index < contents.count {
+          line += " records=\(contents[index].records) hash=\(String(contents[index].hash, radix: 16))"
+        }
+        lines.append(line)
       }
       for detail in source.plan.details { lines.append("detail \(LineText.escaped(detail))") }
       if let reason = source.plan.limitReason { lines.append("limit \(LineText.escaped(reason))") }
@@ -92,7 +97,7 @@ extension SourcePlan {
       self.bytes = bytes
     case "range":
       let words = rest.split(separator: " ")
-      guard words.count == 3, let from = Int64(words[1]), let until = Int64(words[2]), from <= until else {
+      guard words.count >= 3, let from = Int64(words[1]), let until = Int64(words[2]), from <= until else {
         return false
       }
       let name = LineText.unescaped(words[0])
@@ -102,6 +107,12 @@ extension SourcePlan {
       ranges.append(
         OffsetRange(
           TopicPartition(String(name[..<dash]), PartitionIndex(partition)), from: Offset(from), until: Offset(until)))
+      guard words.count > 3 else { break }
+      // All ranges of a source have one, or none.
+      guard let fields = LineText.fields(words.dropFirst(3)), let records = fields["records"].flatMap({ Int($0) }),
+        let hash = fields["hash"].flatMap({ UInt64($0, radix: 16) }), contents.count == ranges.count - 1
+      else { return false }
+      contents.append(RangeContent(records: records, hash: hash))
     case "detail": details.append(LineText.unescaped(rest))
     case "limit": limitReason = LineText.unescaped(rest)
     default: return false

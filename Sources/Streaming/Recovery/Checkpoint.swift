@@ -11,7 +11,8 @@ import SystemInterfaces
 package final class Checkpoint {
   /// When the logs are carried past a power loss; the death of the process alone never loses anything.
   package enum Sync: String, Sendable, CaseIterable {
-    /// Never: after a power loss some decided batches may run again.
+    /// Never, but where a snapshot of the state stands for it: after a power loss the last decided batches may run again,
+    /// divided in another way. The state goes back with them.
     case none
     /// Every decision about records: what was decided stays decided.
     case commits
@@ -77,7 +78,30 @@ package final class Checkpoint {
     if let known = decision.last, known.batch.number > last?.batch.number ?? 0 { try noted(known) }
     last = decision.last
     found = ([], [])
+    try cutLedger(behind: max(last?.batch.number ?? 0, decided?.batch ?? 0))
     return decision
+  }
+
+  private var ledgerPath: String { "\(directory)/skipped.journal" }
+
+  /// Takes out of the ledger what was never decided: the process died between the two, or a power loss took the decision.
+  /// The batch runs again, and may succeed.
+  private func cutLedger(behind number: BatchNumber) throws(StreamingError) {
+    do {
+      var end: Int64?
+      _ = try Journal.scan(ledgerPath, in: files) { entry, position throws(JournalError) in
+        guard end == nil, let record = BatchRecord(text: String(entry.payload)), record.batch.number > number else {
+          return
+        }
+        end = position
+      }
+      guard let end else { return }
+      let file = try files.open(ledgerPath, .readWrite)
+      try file.truncate(to: end)
+      try file.sync()
+    } catch {
+      throw .checkpoint("the ledger of skipped batches cannot be mended: \(error)")
+    }
   }
 
   /// Notes what the job looks like, for `sluice checkpoint show` and for the check of the next start.
@@ -103,16 +127,21 @@ package final class Checkpoint {
   }
 
   /// Records a batch that its decider has decided: a cache, so it is not synced.
-  package func noted(_ record: BatchRecord) throws(StreamingError) {
-    try commits.append(record, sync: false)
+  /// - Parameter mustStay: as of `decided`.
+  package func noted(_ record: BatchRecord, mustStay: Bool = false) throws(StreamingError) {
+    try commits.append(record, sync: mustStay)
     last = record
   }
 
   /// Decides a batch, by its record.
-  package func decided(_ record: BatchRecord) throws(StreamingError) {
+  /// - Parameter mustStay: whether something that is never taken back goes by it, a snapshot of the state: then it is
+  ///   carried past a power loss whatever the setting.
+  package func decided(_ record: BatchRecord, mustStay: Bool = false) throws(StreamingError) {
     // What moves nothing may be forgotten: it would be decided the same way again.
     let moves = record.sources.contains { !$0.plan.isEmpty } || record.notes != last?.notes
-    try commits.append(record, sync: sync != .none && moves)
+    // The first one stays whatever the setting: without a log a start would follow the consumer group, past what the state
+    // has lost.
+    try commits.append(record, sync: mustStay || last == nil || sync != .none && moves)
     last = record
   }
 
@@ -120,7 +149,7 @@ package final class Checkpoint {
   package func passedOver(_ record: BatchRecord, reason: String) throws(StreamingError) {
     do {
       if skipped == nil {
-        skipped = try Journal.open("\(directory)/skipped.journal", in: files) { _, _ in }.journal
+        skipped = try Journal.open(ledgerPath, in: files) { _, _ in }.journal
       }
       var entry = record
       entry.notes = [BatchNote(key: "reason", text: reason)]

@@ -6,7 +6,8 @@ package enum FailurePolicy: Sendable, Equatable {
   case stop
   /// The same batch runs again, after a wait that doubles from `backoff` up to a minute, for as long as it takes.
   case retry(backoff: Duration)
-  /// The batch is passed over: nothing of it is in any output, and the ledger of skipped batches names its ranges.
+  /// The batch is passed over: no sink is asked to commit anything of it, and the ledger of skipped batches names its
+  /// ranges. A batch whose commit has begun is not passed over: the job ends, and its next run repeats the batch.
   case skip
 
   /// From the settings `sluice.streaming.onBatchFailure` and `sluice.streaming.onBatchFailure.backoff`.

@@ -86,8 +86,7 @@ package struct JobDescription: Sendable, Equatable {
     let bytes: Bytes
     do {
       guard try files.attributes(path) != nil else { return nil }
-      let file = try files.open(path, .read)
-      bytes = try file.read(at: 0, count: Int(try file.size()))
+      bytes = try files.contents(of: path)
     } catch {
       throw .checkpoint("\(path) cannot be read: \(error)")
     }

@@ -27,7 +27,8 @@ extension DStream {
     partitions: Int? = nil, initial: RDD<(Key, S)>? = nil, schema: StateSchema<S> = StateSchema(),
     _ update: @escaping @Sendable (_ time: Timestamp, _ key: Key, _ values: [Value], _ state: S?) throws -> S?
   ) -> DStream<(Key, S)> where Element == (Key, Value) {
-    let stateful = KeyedOperator<Key, S, StateRows<Key, S>>(context, partitions: partitions, schema: schema)
+    let stateful = KeyedOperator<Key, S, StateRows<Key, S>>(
+      context, partitions: partitions, schema: schema, apply: { $0.apply($1) })
     let stream = DStream<(Key, S)>(context, label: "updateStateByKey", parents: [self]) { [self, context] frame in
       let partitioner = stateful.partitioner
       let input = (dataset(frame) ?? context.sluice.empty()).partitionBy(partitioner)

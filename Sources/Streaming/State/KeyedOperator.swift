@@ -37,6 +37,8 @@ protocol StatefulOperator: AnyObject {
   func abort(_ batch: BatchNumber)
   /// Keys after the batch that was prepared last.
   var keyCount: Int { get }
+  /// Bytes that the tables take, without what keys and values refer to.
+  var tableBytes: Int { get }
   var isNew: Bool { get }
   var partitionCount: Int { get }
   func slice(_ partition: Int, from: Int, bytes: Int) -> (blocks: [Bytes], next: Int?)
@@ -55,6 +57,10 @@ package final class KeyedOperator<
   private let context: StreamingContext
   private let schema: StateSchema<Value>
   private let placedBy: @Sendable (Key) -> UInt64
+  /// See `StateCell.Apply`.
+  @usableFromInline package typealias Apply =
+    @Sendable (inout StateTable<Key, Value>, ContiguousArray<StateChange<Key, Value>>) -> Void
+  private let apply: Apply
   /// Whether what changes is written; else it is in memory only.
   private let encodes: Bool
   private let detach = StateDetacher<Key, Value>()
@@ -88,10 +94,13 @@ package final class KeyedOperator<
   ///   - schema: how values are written.
   ///   - shape: how entries are made, where types alone do not say it.
   ///   - placedBy: the hash that decides a key's partition.
+  ///   - apply: puts changes into a table: `StateTable.apply`, compiled for the types where the caller is inlinable.
   @usableFromInline package init(
     _ context: StreamingContext, partitions: Int?, schema: StateSchema<Value>, shape: StateShape? = nil,
-    placedBy: @escaping @Sendable (Key) -> UInt64 = { stableHash($0) }
+    placedBy: @escaping @Sendable (Key) -> UInt64 = { stableHash($0) },
+    apply: @escaping Apply = { $0.apply($1) }
   ) {
+    self.apply = apply
     self.context = context
     self.schema = schema
     self.shape = shape
@@ -177,7 +186,7 @@ package final class KeyedOperator<
   }
 
   func open(partitions: Int) {
-    cells = (0..<partitions).map { _ in StateCell() }
+    cells = (0..<partitions).map { _ in StateCell(apply) }
     isNew = true
     keysCommitted = 0
     keysPrepared = 0
@@ -270,6 +279,7 @@ package final class KeyedOperator<
   }
 
   var keyCount: Int { keysPrepared }
+  var tableBytes: Int { cells.reduce(0) { $0 + $1.allocatedBytes } }
 
   func slice(_ partition: Int, from: Int, bytes: Int) -> (blocks: [Bytes], next: Int?) {
     cells[partition].slice(from: from, bytes: bytes)

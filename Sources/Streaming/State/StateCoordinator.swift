@@ -51,6 +51,13 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
     Dictionary(operators.map { ($0.name, $0.keyCount) }, uniquingKeysWith: { first, _ in first })
   }
 
+  /// How large each operator's state is, in the order of definition.
+  var sizes: [StateSize] {
+    operators.map {
+      StateSize(operatorName: $0.name, keys: $0.keyCount, partitions: $0.partitionCount, tableBytes: $0.tableBytes)
+    }
+  }
+
   private var declarations: [StateDeclaration] {
     operators.map { operation in
       let reader = UncheckedReader(operation)
@@ -157,6 +164,11 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
     }
     then(nil)
   }
+
+  /// A snapshot takes the place of changes that nobody can give again: the log must not fall behind it.
+  package var needsDurableDecision: Bool { store?.isWritingSnapshot ?? false }
+
+  package var hasRemains: Bool { store?.isBroken ?? false }
 
   package func note(for batch: BatchIdentity, _ metrics: JobMetrics) -> String? {
     var lines = store.map { ["change=\($0.lastChange)"] } ?? []

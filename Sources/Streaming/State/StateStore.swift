@@ -49,6 +49,8 @@ package final class StateStore {
   private var prepared: (batch: Int64, bytesBefore: Int64, lastDeltaBefore: Int64)?
   /// Nobody knows what a file holds: nothing is written any more.
   private var broken: String?
+  /// Whether the log may hold changes of a batch that failed.
+  package var isBroken: Bool { broken != nil }
   var snapshotFile: String?
   var snapshot: SnapshotInProgress?
   /// Bytes of the published snapshot.

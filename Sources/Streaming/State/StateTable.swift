@@ -16,18 +16,30 @@ import Groundwork
     /// When the entry's timer stands in the heap: at or before the deadline; `.max` where it has none. A deadline that
     /// moves away leaves the timer where it is, to be looked at when it is due: touching a key costs no heap operation.
     @usableFromInline var scheduled: Int64
+
+    @inlinable init(key: Key, value: Value, hash: UInt64, deadline: Int64) {
+      self.key = key
+      self.value = value
+      self.hash = hash
+      self.deadline = deadline
+      scheduled = .max
+    }
   }
   @usableFromInline var entries: ContiguousArray<Entry?> = []
-  private var free: ContiguousArray<Int> = []
+  @usableFromInline var free: ContiguousArray<Int> = []
   /// 0 is empty; else the low half is the entry's number plus 1, the high half the hash's low half.
   @usableFromInline var slots: ContiguousArray<UInt64>
   @usableFromInline var slotBits: UInt64 = 4
-  private var timers = TimerHeap()
+  @usableFromInline var timers = TimerHeap()
 
   @usableFromInline package init() { slots = ContiguousArray(repeating: 0, count: 16) }
 
   /// Keys in the table.
-  package var count: Int { entries.count - free.count }
+  @inlinable package var count: Int { entries.count - free.count }
+  /// Bytes that the table takes, without what keys and values refer to.
+  package var allocatedBytes: Int {
+    entries.capacity * MemoryLayout<Entry?>.stride + (slots.capacity + free.capacity) * 8
+  }
   /// Timers kept, due ones that have moved included.
   package var timerCount: Int { timers.timers.count }
   /// One more than the largest number of an entry.
@@ -68,8 +80,19 @@ import Groundwork
 
   // MARK: Changes
 
+  /// Puts in what a batch has changed. O(changes) expected.
+  @inlinable package mutating func apply(_ changes: ContiguousArray<StateChange<Key, Value>>) {
+    for change in changes {
+      if let value = change.value {
+        put(change.key, value, deadline: change.deadline)
+      } else {
+        remove(change.key)
+      }
+    }
+  }
+
   /// Sets the key's value and deadline. O(1) expected, O(log timers) where the deadline comes nearer.
-  package mutating func put(_ key: Key, _ value: Value, deadline: Int64?) {
+  @inlinable package mutating func put(_ key: Key, _ value: Value, deadline: Int64?) {
     let hash = Self.hash(key)
     let index: Int
     if let found = find(key, hash: hash) {
@@ -77,7 +100,7 @@ import Groundwork
       entries[found]?.value = value
       entries[found]?.deadline = deadline ?? .max
     } else {
-      let entry = Entry(key: key, value: value, hash: hash, deadline: deadline ?? .max, scheduled: .max)
+      let entry = Entry(key: key, value: value, hash: hash, deadline: deadline ?? .max)
       if let reused = free.popLast() {
         entries[reused] = entry
         index = reused
@@ -90,14 +113,14 @@ import Groundwork
     schedule(index)
   }
 
-  private mutating func schedule(_ index: Int) {
+  @inlinable mutating func schedule(_ index: Int) {
     guard let entry = entries[index], entry.deadline < entry.scheduled else { return }
     timers.push(entry.deadline, index)
     entries[index]?.scheduled = entry.deadline
   }
 
   /// Removes the key. O(1) expected.
-  package mutating func remove(_ key: Key) {
+  @inlinable package mutating func remove(_ key: Key) {
     let hash = Self.hash(key)
     guard let index = find(key, hash: hash) else { return }
     let mask = slots.count - 1
@@ -121,14 +144,14 @@ import Groundwork
     free.append(index)
   }
 
-  private mutating func insertSlot(_ hash: UInt64, _ index: Int) {
+  @inlinable mutating func insertSlot(_ hash: UInt64, _ index: Int) {
     let mask = slots.count - 1
     var slot = Int(truncatingIfNeeded: hash &>> (64 &- slotBits))
     while slots[slot] != 0 { slot = (slot + 1) & mask }
     slots[slot] = hash &<< 32 | UInt64(index + 1)
   }
 
-  private mutating func grow() {
+  @inlinable mutating func grow() {
     slotBits += 1
     slots = ContiguousArray(repeating: 0, count: 1 << Int(slotBits))
     for index in entries.indices {

@@ -8,7 +8,7 @@
   private(set) var timers: ContiguousArray<Timer> = []
 
   /// O(log timers).
-  mutating func push(_ time: Int64, _ index: Int) {
+  @usableFromInline mutating func push(_ time: Int64, _ index: Int) {
     timers.append(Timer(time: time, index: index))
     var child = timers.count - 1
     while child > 0 {

@@ -29,10 +29,13 @@ final class BrokerProcess: Sendable {
   let data: String
   let address: Address
   private let scratch: Scratch
+  private let settings: [String]
   private let child: Mutex<ChildProcess?>
 
-  init(in scratch: Scratch, seed: UInt64 = 1) throws {
+  /// - Parameter settings: of the broker, such as `num.partitions=4`.
+  init(in scratch: Scratch, seed: UInt64 = 1, settings: [String] = []) throws {
     self.scratch = scratch
+    self.settings = settings.flatMap { ["--config", $0] }
     data = scratch.path + "/broker-process"
     var random = SeededRandom(seed: seed ^ UInt64(ThisProcess.pid))
     var last = ""
@@ -40,7 +43,7 @@ final class BrokerProcess: Sendable {
       // Below the ports the kernel hands out (32768 and up): no client's connection, not even one that tries to come
       // back, may have taken the port when the broker starts again.
       let candidate = Address(host: "127.0.0.1", port: 20_000 + Int(random.next() % 12_000))
-      switch try BrokerProcess.start(candidate, data, scratch) {
+      switch try BrokerProcess.start(candidate, data, scratch, self.settings) {
       case .success(let started):
         address = candidate
         child = Mutex(started)
@@ -59,12 +62,12 @@ final class BrokerProcess: Sendable {
   }
 
   private static func start(
-    _ address: Address, _ data: String, _ scratch: Scratch
+    _ address: Address, _ data: String, _ scratch: Scratch, _ settings: [String]
   ) throws -> Result<ChildProcess, SetupFailure> {
     let errors = scratch.path + "/broker-errors.txt"
     let child = try ChildProcess(
-      Program.path("sluice"), ["broker", "--listen", "\(address)", "--data", data], environment: scratch.environment,
-      output: .pipe, error: .file(errors, appending: true))
+      Program.path("sluice"), ["broker", "--listen", "\(address)", "--data", data] + settings,
+      environment: scratch.environment, output: .pipe, error: .file(errors, appending: true))
     let watch = Watchdog(child, 30)
     let line = child.nextLine() ?? ""
     watch.disarm()
@@ -87,7 +90,7 @@ final class BrokerProcess: Sendable {
   /// Starts it again, on the same port and folder.
   func restart() throws {
     kill()
-    switch try BrokerProcess.start(address, data, scratch) {
+    switch try BrokerProcess.start(address, data, scratch, settings) {
     case .success(let started): child.withLock { $0 = started }
     case .failure(let failure): throw failure
     }

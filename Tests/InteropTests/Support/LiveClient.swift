@@ -51,15 +51,22 @@ final class LiveClient: Sendable {
     return try answer.wait(for: what).get()
   }
 
-  func createTopics(_ topics: [(name: String, partitions: Int32)]) throws {
-    let new = topics.map { Admin.NewTopic($0.name, partitions: $0.partitions, replicationFactor: 1) }
+  func createTopics(
+    _ topics: [(name: String, partitions: Int32)], settings: [(name: String, value: String)] = []
+  ) throws {
+    let new = topics.map {
+      Admin.NewTopic($0.name, partitions: $0.partitions, replicationFactor: 1, settings: settings)
+    }
     let _: Void = try call("new topics") { [client] done in Admin(client).createTopics(new) { done($0) } }
   }
 
   /// Writes records, in order.
-  /// - Parameter partition: nil: by key.
+  /// - Parameters:
+  ///   - partition: nil: by key.
+  ///   - timestamp: nil: now.
   func produce(
-    _ records: [TestRecord], to topic: String, partition: PartitionIndex? = 0, codec: CompressionCodec
+    _ records: [TestRecord], to topic: String, partition: PartitionIndex? = 0, codec: CompressionCodec,
+    timestamp: Timestamp? = nil
   ) throws {
     var configuration = ProducerConfiguration()
     configuration.codec = codec
@@ -69,7 +76,8 @@ final class LiveClient: Sendable {
       do throws(ClientError) {
         for record in records {
           try producer.send(
-            topic: topic, partition: partition, key: record.key, value: record.value, headers: record.headers)
+            topic: topic, partition: partition, key: record.key, value: record.value, headers: record.headers,
+            timestamp: timestamp)
         }
       } catch {
         return done(.failure(error))
@@ -77,6 +85,15 @@ final class LiveClient: Sendable {
       producer.flush { done($0.map { .failure($0) } ?? .success(())) }
     }
     loop.post { producer.close() }
+  }
+
+  /// Where a topic's first partition begins.
+  func start(of topic: String) throws -> Offset {
+    let partition = TopicPartition(topic, 0)
+    let listed: [TopicPartition: Offsets.Listed] = try call("the start of \(topic)") { [client] done in
+      Offsets(client).list([partition: .earliest]) { done($0) }
+    }
+    return listed[partition]?.offset ?? -1
   }
 
   /// Everything in the partitions, in order, read by the fetcher.

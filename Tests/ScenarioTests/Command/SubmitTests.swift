@@ -41,6 +41,42 @@ import Testing
     #expect(submit.wait() == .code(code))
   }
 
+  /// A signal that comes while the job is being defined: it holds its lock, and there is nothing to stop yet.
+  @Test func aSignalBeforeTheJobBeginsEndsItInOrder() throws {
+    let place = try Place()
+    let fifo = "\(place.path)/fifo"
+    _ = try ChildProcess.run("mkfifo", [fifo])
+    let job = try ChildProcess(
+      Program.path("TopRoutes"), ["--data", fifo, "--name", "waiting"], environment: place.environment,
+      directory: place.path, input: .null, output: .file(place.path + "/output.txt", appending: true),
+      error: .file(place.path + "/error.txt", appending: true))
+    defer {
+      job.send(.kill)
+      job.wait()
+    }
+    let other = try place.script("other", "exit 0")
+    // It waits in its definition until somebody opens the pipe for writing.
+    var tries = 0
+    while try Program.sluice(["submit", "--name", "waiting", other], in: place).exit == .code(0), tries < 2000 {
+      tries += 1
+    }
+    job.send(.terminate)
+    _ = try ChildProcess.run("timeout", ["20", "/bin/sh", "-c", ": > \(fifo)"])
+    #expect(job.wait() == .code(143), "\(place.errors)")
+    #expect(place.errors.contains("stopping after the batch that runs"), "\(place.errors)")
+    #expect(try Program.sluice(["submit", "--name", "waiting", other], in: place).exit == .code(0))
+  }
+
+  @Test func offsetsFromIsAFlagOfItsOwn() throws {
+    let place = try Place()
+    let job = try place.script("job", #"echo "$@""#)
+    let outcome = try Program.sluice(["submit", job, "--offsets-from", "group"], in: place)
+    #expect(outcome.output == "--offsets-from group\n")
+    let wrong = try Program.sluice(["submit", job, "--offsets-from", "me"], in: place)
+    #expect(wrong.exit == .code(2))
+    #expect(wrong.error.contains("--offsets-from") && wrong.error.contains("checkpoint or group"), "\(wrong.error)")
+  }
+
   @Test func twoLiveJobsOfOneNameAreRefused() throws {
     let place = try Place()
     let job = try place.script("job", "echo ready; while :; do sleep 0.05; done")

@@ -65,6 +65,9 @@ import Testing
     Slip("topics describe -t nope", 1, "there is no topic nope: create it with `sluice topics create`"),
     Slip("consume -t nope", 1, "there is no topic nope: create it with `sluice topics create`"),
     Slip("topics delete -t nope", 1, "there is no topic nope"),
+    Slip("transactions describe", 2, "give either --transactional-id or --topic"),
+    Slip("transactions describe --transactional-id nope", 1, "no transactional id nope is known"),
+    Slip("transactions abort -t nope -p 0 --start-offset 0", 1, "there is no topic nope"),
     Slip("produce -t x --file nowhere.txt", 1, "cannot open nowhere.txt: there is no such file or folder"),
     Slip("broker --flush never", 2, "--flush: `never` is not known; write os or sync. See `sluice broker --help`"),
   ])
@@ -82,6 +85,7 @@ import Testing
   @Test(arguments: [
     "broker", "topics list", "topics create", "topics describe", "topics delete", "produce", "consume", "submit", "etl",
     "files ls", "files verify",
+    "transactions list", "transactions describe", "transactions abort",
   ])
   func everyCommandExplainsItself(command: String) throws {
     let place = try Place()

@@ -76,6 +76,14 @@ struct HeldFiles: FileStore {
     #expect(settings.warnings == [])
   }
 
+  @Test func offsetsFromStandsForItsSetting() throws {
+    for choice in ["group", "checkpoint"] {
+      let settings = try configuration(["--offsets-from", choice])
+      #expect(settings.text("sluice.kafka.offsetsFrom") == choice)
+    }
+    #expect(throws: OptionError.self) { try configuration(["--offsets-from", "log"]) }
+  }
+
   @Test func aDedicatedOptionStandsOverConf() throws {
     let settings = try configuration(["--batch-interval", "2s", "--conf", "sluice.streaming.batchInterval=3s"])
     #expect(try settings.duration("sluice.streaming.batchInterval") == .seconds(2))

@@ -172,7 +172,7 @@ struct InfoRecorder: StreamingListener {
 }
 
 /// A sink that takes its time for every record.
-private final class SlowSink: Sink {
+final class SlowSink: Sink {
   private struct Prepared: PreparedOutput { var batch: BatchIdentity }
   private let loop: any Loop
   private let cost: Duration

@@ -47,4 +47,24 @@ import Testing
     #expect(
       try BatchJournal.records(in: "/state/commits", files) == (1...3).map { BatchRecordTests.record($0) })
   }
+
+  /// What a start has gone by does not go when the power does: neither an entry that its writer died before syncing, nor a
+  /// file whose name its maker died before syncing.
+  @Test func whatWasFoundAtTheOpeningStays() throws {
+    for seed in 0..<40 as Range<UInt64> {
+      let simulation = SimulatedWorld(seed: seed)
+      func reopened() throws -> BatchJournal {
+        try BatchJournal(directory: "/state/commits", files: simulation.makeProcess(named: "job").world.files)
+      }
+      simulation.disk.inject(DiskFault(.sync, code: .inputOutput))
+      #expect(throws: StreamingError.self) { try reopened().append(BatchRecordTests.record(1), sync: true) }
+      // The first run's file is there and empty, and its name may still be lost.
+      try reopened().append(BatchRecordTests.record(1), sync: true)
+      simulation.losePower()
+      try reopened().append(BatchRecordTests.record(2), sync: false)
+      #expect(try reopened().recent.map(\.batch.number) == [1, 2], "seed \(seed)")
+      simulation.losePower()
+      #expect(try reopened().recent.map(\.batch.number) == [1, 2], "seed \(seed)")
+    }
+  }
 }

@@ -41,7 +41,6 @@ import Testing
           ) { $0 + $1 }.map { ($0.1[0]?.count ?? 0) + $0.0.count }
         }
       ),
-      ("elements", { $0.cache().window(length).map { ($0.1?.count ?? 0) + $0.0.count } }),
       (
         "state",
         { stream in

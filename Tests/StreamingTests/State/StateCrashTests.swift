@@ -103,6 +103,20 @@ import Testing
     #expect(files.count <= 6, "\(files)")
   }
 
+  /// Batches that move nothing may be forgotten by the commit log: no snapshot may bear their number.
+  @Test func aSnapshotIsNotAheadOfTheLastChange() throws {
+    let world = HandDriver<Pair>.World(seed: 7)
+    let (driver, _) = try Self.start(world, 7)
+    var random = SeededRandom(seed: 7)
+    let store = try #require(StateCoordinator.of(driver.context).store)
+    while !store.isWritingSnapshot { try driver.run(StateModelTests.batch(&random, keys: 8)) }
+    let changed = store.lastChange
+    while store.isWritingSnapshot { try driver.run([[]]) }
+    let names = try driver.process.world.files.list("/check/state").filter { $0.hasPrefix("snapshot-") }
+    #expect(names == ["snapshot-\(changed)-\(changed).journal"])
+    #expect((world.decided?.batch.number ?? 0).rawValue > changed)
+  }
+
   @Test func damageIsFoundAndNamed() throws {
     let world = HandDriver<Pair>.World(seed: 6)
     let (driver, _) = try Self.start(world, 6)

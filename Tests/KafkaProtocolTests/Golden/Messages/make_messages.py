@@ -23,10 +23,12 @@ from kafka.protocol.schemas import BaseField
 MODULES = (kafka.protocol.admin, kafka.protocol.consumer, kafka.protocol.metadata, kafka.protocol.producer)
 
 RANGES = {
-    "Produce": 11, "Fetch": 13, "ListOffsets": 8, "Metadata": 12, "OffsetCommit": 9, "OffsetFetch": 9,
+    "Produce": 12, "Fetch": 13, "ListOffsets": 8, "Metadata": 12, "OffsetCommit": 9, "OffsetFetch": 9,
     "FindCoordinator": 5, "ApiVersions": 4, "CreateTopics": 7, "DeleteTopics": 6, "CreatePartitions": 3,
     "DescribeConfigs": 4, "InitProducerId": 5, "JoinGroup": 9, "Heartbeat": 4, "LeaveGroup": 5, "SyncGroup": 5,
     "DescribeGroups": 5, "ListGroups": 4, "DeleteGroups": 2,
+    "AddPartitionsToTxn": 5, "AddOffsetsToTxn": 4, "EndTxn": 5, "WriteTxnMarkers": 1, "TxnOffsetCommit": 5,
+    "DescribeProducers": 0, "DescribeTransactions": 0, "ListTransactions": 1,
 }
 
 
