@@ -140,7 +140,7 @@ let package = Package(
     tests(
       "FileStreamingTests",
       [
-        "FileStreaming", "Streaming", "JobScheduling", "Datasets", "Codecs", "Simulation", "LinuxSystem",
+        "FileStreaming", "Streaming", "JobScheduling", "Datasets", "Codecs", "Journals", "Simulation", "LinuxSystem",
         "SystemInterfaces", "Groundwork",
       ]),
     tests(

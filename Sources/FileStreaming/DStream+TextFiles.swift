@@ -81,6 +81,6 @@ extension DStream {
 }
 
 /// The names of the file outputs of a job: two of one name would write the same files.
-private final class FoldersWritten {
+final class FoldersWritten {
   var names: Set<String> = []
 }

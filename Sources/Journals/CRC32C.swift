@@ -9,6 +9,9 @@ public struct CRC32C: Equatable, Sendable {
   /// The checksum of no bytes: 0.
   public init() {}
 
+  /// Goes on where an earlier sum stood: for content that grows from one run of the program to the next.
+  public init(continuing value: UInt32) { self.value = value }
+
   /// Goes on over `bytes`. O(n), by the processor's instruction where it has one.
   public mutating func add(_ bytes: UnsafeRawBufferPointer) {
     guard let base = bytes.baseAddress else { return }

@@ -23,7 +23,7 @@ public final class Journal {
   private let files: any FileStore
   private var file: any File
   /// The end of the file is unknown after a failed write that could not be undone, or a failed sync.
-  private var isBroken = false
+  public private(set) var isBroken = false
 
   private init(path: String, files: any FileStore, file: any File, scan: JournalScan) {
     self.path = path

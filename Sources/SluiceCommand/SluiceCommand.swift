@@ -24,6 +24,9 @@ enum CommandTable {
   static var checkpoint: [(word: String, command: any Command.Type)] {
     [("show", CheckpointShow.self), ("diff", CheckpointDiff.self)]
   }
+  static var files: [(word: String, command: any Command.Type)] {
+    [("ls", FilesList.self), ("verify", FilesVerify.self)]
+  }
   static var transactions: [(word: String, command: any Command.Type)] {
     [("list", TransactionsList.self), ("describe", TransactionsDescribe.self), ("abort", TransactionsAbort.self)]
   }
@@ -41,6 +44,7 @@ enum CommandTable {
       ("sluice topics …", "Lists, creates, describes and deletes topics: list, create, describe, delete."), at: 1)
     rows.append(("sluice transactions …", "Shows transactions, and ends those that hang: list, describe, abort."))
     rows.append(("sluice checkpoint …", "Shows and compares what jobs keep for a restart: show, diff."))
+    rows.append(("sluice files …", "Lists and checks the files of an output folder: ls, verify."))
     rows.append(("sluice version", "Prints the version."))
     rows.append(("sluice help COMMAND", "Explains a command; so does COMMAND --help."))
     return """
@@ -69,6 +73,20 @@ enum CommandTable {
       Example:
         # where a job stands
         sluice checkpoint show /var/lib/sessions
+
+      """
+  }
+
+  static var filesOverview: String {
+    let rows = files.map { ("sluice files \($0.word)", $0.command.spec.summary) }
+    return """
+      Usage: sluice files ls|verify DIR [options]
+
+      \(HelpText.twoColumns(rows, columns: 100).joined(separator: "\n"))
+
+      Example:
+        # is everything there, once
+        sluice files verify /srv/archive
 
       """
   }
@@ -122,6 +140,7 @@ enum CommandTable {
     case "transactions":
       return try run(rest, among: transactions, "sluice transactions", transactionsOverview, process)
     case "checkpoint": return try run(rest, among: checkpoint, "sluice checkpoint", checkpointOverview, process)
+    case "files": return try run(rest, among: files, "sluice files", filesOverview, process)
     default:
       return try run(word, among: commands, "sluice", rest, process)
     }
@@ -149,7 +168,7 @@ enum CommandTable {
   ) throws -> Int32 {
     guard let command = table.first(where: { $0.word == word })?.command else {
       var known = table.map(\.word)
-      if parent == "sluice" { known += ["topics", "transactions", "checkpoint", "version", "help"] }
+      if parent == "sluice" { known += ["topics", "transactions", "checkpoint", "files", "version", "help"] }
       throw OptionError(.unknownCommand(word, suggestion: Suggestions.nearest(to: word, among: known)), command: parent)
     }
     let options = try command.spec.parse(arguments)

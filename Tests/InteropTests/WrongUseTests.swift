@@ -70,7 +70,7 @@ extension InteropTests {
       // Nothing that was not whole was taken for done: on a larger disk the job does all of it.
       let again = try Self.etl(scratch, broker.address, to: scratch.path + "/out")
       #expect(again.exit == .code(0), "\(again.report)")
-      #expect(try Scratch.lines(under: scratch.path + "/out", prefix: "records-").count == 2000)
+      #expect(try Scratch.lines(under: scratch.path + "/out").count == 2000)
     }
 
     /// The job says so at once, and goes on where space is made.
@@ -98,7 +98,7 @@ extension InteropTests {
       let lines = try said().split(separator: "\n")
       #expect(ended.exit == .code(0), "\(ended.report) \(lines)")
       #expect(lines.count { $0.contains("the disk is full") } < 20, "\(lines)")
-      #expect(try Scratch.lines(under: scratch.path + "/out", prefix: "flights-").count == 27_004)
+      #expect(try Scratch.lines(under: scratch.path + "/out").count == 27_004)
       let rows = ended.text.split(separator: "\n").map { $0.split(separator: " ").prefix(3).joined(separator: " ") }
       #expect(rows.contains("all 27004 521"), "\(ended.report)")
     }
@@ -123,6 +123,7 @@ extension InteropTests {
       let (scratch, broker) = try Self.stage()
       let arguments = [
         "--bootstrap-server", "\(broker.address)", "--topic", "lines", "--to", scratch.path + "/out", "--name", "twin",
+        "--roll-age", "200ms",
       ]
       let first = try ChildProcess(
         Program.path("KafkaToFiles"), arguments, environment: scratch.environment, output: .pipe, error: .pipe)
@@ -143,7 +144,7 @@ extension InteropTests {
       #expect(second.error.contains("pid \(first.pid)"), "\(second.report)")
       // The first is not disturbed, and ends in order when asked, once it is at work.
       try waitUntil("the first job has written") {
-        try Scratch.lines(under: scratch.path + "/out", prefix: "records-").count == 2000 || first.exitNow != nil
+        try Scratch.lines(under: scratch.path + "/out").count == 2000 || first.exitNow != nil
       }
       first.send(.terminate)
       let ended = finish(first)

@@ -122,17 +122,20 @@ final class Scratch: Sendable {
     return "\(path)/\(name)"
   }
 
-  /// The lines of all part files under a folder of batch folders, in no order worth mentioning.
-  static func lines(under folder: String, prefix: String) throws -> [Bytes] {
+  /// The lines of all files below a folder, hidden ones left out, in no order worth mentioning.
+  static func lines(under folder: String) throws -> [Bytes] {
     guard try files.attributes(folder) != nil else { return [] }
     var lines: [Bytes] = []
-    for name in try files.list(folder) where name.hasPrefix(prefix) {
-      for part in try files.list("\(folder)/\(name)") where part.hasPrefix("part-") {
-        let content = try files.contents(of: "\(folder)/\(name)/\(part)")
-        var pieces = Array(content.split(separator: UInt8(10), omittingEmptySubsequences: false))
-        if pieces.last?.isEmpty == true { pieces.removeLast() }
-        lines += pieces
+    for name in try files.list(folder) where !name.hasPrefix(".") && !name.hasPrefix("_") {
+      let path = "\(folder)/\(name)"
+      if try files.attributes(path)?.isDirectory == true {
+        lines += try Scratch.lines(under: path)
+        continue
       }
+      let content = try files.contents(of: path)
+      var pieces = Array(content.split(separator: UInt8(10), omittingEmptySubsequences: false))
+      if pieces.last?.isEmpty == true { pieces.removeLast() }
+      lines += pieces
     }
     return lines
   }

@@ -51,7 +51,9 @@ import Testing
     Slip("etl --topic x", 2, "--to DIR is missing. See `sluice etl --help`"),
     Slip(
       "etl --topic x --to y --format xml", 2,
-      "--format: `xml` is not known; write text or json. See `sluice etl --help`"),
+      "--format: `xml` is not known; write text, json or csv. See `sluice etl --help`"),
+    Slip("files ls /dev", 1, "/dev has no manifest (_sluice): name a folder that saveToFiles or sluice etl writes to"),
+    Slip("files verify", 2, "DIR is missing. See `sluice files verify --help`"),
     Slip("broker --listen 9092", 2, "--listen: `9092` is not an address; write HOST:PORT, such as localhost:9092"),
     Slip("produce -t x --property parse.keys=true", 2, "unknown property parse.keys; did you mean parse.key?"),
     Slip("consume -t x --property print.key=1", 2, "property print.key: `1` is neither true nor false"),
@@ -82,6 +84,7 @@ import Testing
 
   @Test(arguments: [
     "broker", "topics list", "topics create", "topics describe", "topics delete", "produce", "consume", "submit", "etl",
+    "files ls", "files verify",
     "transactions list", "transactions describe", "transactions abort",
   ])
   func everyCommandExplainsItself(command: String) throws {
