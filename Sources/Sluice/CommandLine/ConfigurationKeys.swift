@@ -54,8 +54,8 @@ public struct ConfigurationKey: Sendable {
       "sluice.streaming.checkpoint.sync", .text, "commits",
       "what survives a power loss: none, commits (decided batches), all (plans of batches under way too)"),
     .init(
-      "sluice.streaming.guarantee", .text, "exactly-once",
-      "what is promised where sinks can: exactly-once, or at-least-once without transactions"),
+      "sluice.streaming.guarantee", .text, nil,
+      "exactly-once: batches that write topics are transactions; at-least-once: nothing decides but the commit log"),
     .init(
       "sluice.kafka.transactionTimeout", .duration, "60s",
       "after which the cluster aborts the transaction of a batch whose job has died"),
