@@ -121,13 +121,12 @@ final class VerifyPlace: @unchecked Sendable {
     var random = SeededRandom(seed: plan.seed ^ 0x6B11)
     let start = process.loop.now
     var kills = 0
-    var meter = ProgressMeter("verify", style: process.progressStyle, totalBytes: nil, start: start)
+    var nextNews = start + .seconds(5)
     while process.loop.now - start < plan.time {
       let child = try startJob(isLast: false)
       // Between nothing and twice the mean.
       let pause = plan.killEvery * (2 * Double(random.next() >> 11) / Double(1 << 53))
-      try process.pump(atMost: pause) { child.exitNow != nil }
-      if let exit = child.exitNow {
+      if let exit = try exit(of: child, within: pause) {
         throw CommandError("the job ended by itself (\(exit)) \(lastWords())")
       }
       child.send(.kill)
@@ -136,8 +135,9 @@ final class VerifyPlace: @unchecked Sendable {
       if plan.killsBroker, kills % 5 == 0 { try killBroker() }
       let share = min(1, (process.loop.now - start) / plan.time)
       feed.send(through: Int(Double(lines.count) * share))
-      if let text = meter.update(records: Int64(feed.sent), bytes: Int64(kills), now: process.loop.now) {
-        process.showError(text)
+      if process.loop.now >= nextNews {
+        process.report("\(feed.sent) of \(lines.count) records are in, \(kills) kills")
+        nextNews = nextNews + .seconds(5)
       }
     }
     feed.send(through: lines.count)
@@ -148,12 +148,19 @@ final class VerifyPlace: @unchecked Sendable {
 
   private func runToEnd() throws {
     let child = try startJob(isLast: true)
-    try process.pump(atMost: .seconds(600)) { child.exitNow != nil }
-    guard let exit = child.exitNow else {
+    guard let exit = try exit(of: child, within: .seconds(600)) else {
       throw CommandError("the job did not come to its end within ten minutes \(lastWords())")
     }
     guard exit == .code(0) else { throw CommandError("the job ended with \(exit) \(lastWords())") }
     job = nil
+  }
+
+  /// How it ended; nil where it still runs after so long.
+  private func exit(of child: ChildProcess, within time: Duration) throws -> ChildProcess.Exit? {
+    let exit = Slot<ChildProcess.Exit>()
+    child.onExit(process.loop) { exit.value = $0 }
+    try process.pump(atMost: time) { exit.value != nil }
+    return exit.value
   }
 
   private func lastWords() -> String {
