@@ -27,7 +27,7 @@ extension DStream {
   ///   - path: in which folder below the output folder an element's file stands.
   /// - Returns: the output, to be named.
   @discardableResult
-  @inlinable public func saveToFiles(
+  @_disfavoredOverload @inlinable public func saveToFiles(
     _ directory: String, format: FileFormat<Element> = .text, compression: CompressionCodec = .none,
     rolling: RollingPolicy = RollingPolicy(), path: FilePath<Element> = ""
   ) -> OutputDefinition {
