@@ -82,6 +82,7 @@ extension DStream {
     if folder.isEmpty { return refuse("the output folder has no name") }
     if let problem = rolling.problem ?? path.problem { return refuse(problem) }
     var settings = FolderWriter.Settings(folder: folder, job: environment.jobName)
+    settings.processID = environment.processID
     settings.rolling = rolling
     settings.acceptsRepeats = context.setting("sluice.streaming.guarantee") == "at-least-once"
     do {
