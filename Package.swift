@@ -123,6 +123,10 @@ let package = Package(
       swiftSettings: strict),
     job("KilledTotals", in: "Tests"),
     job("KilledOutputs", in: "Tests"),
+    .executableTarget(
+      name: "AbortedTransactions",
+      dependencies: ["KafkaClients", "KafkaProtocol", "LinuxSystem", "SystemInterfaces", "Groundwork"],
+      path: "Tests/AbortedTransactions", swiftSettings: strict),
     tests("HouseTests", ["LinuxSystem", "SystemInterfaces", "Groundwork"]),
     tests("GroundworkTests", ["Groundwork", "CPrimitives"]),
     tests("WireFormatTests", ["WireFormat", "Groundwork"]),
