@@ -7,8 +7,8 @@ extension InteropTests {
   /// Jobs with each kind of output under `sluice verify`, job and broker killed at random; and what readers that are not
   /// ours then find in the place where they were killed.
   @Suite struct ExactlyOnceKills {
-    /// Of each pipeline; all of them together come to 50 in the gate, and to 300.
-    static let kills = ThisProcess.environment("SLUICE_LONG") == nil ? 10 : 60
+    /// Of each pipeline; all of them together come to 60 in the gate, and to 300.
+    static let kills = ThisProcess.environment("SLUICE_LONG") == nil ? 10 : 50
     static let records = kills * 1000
 
     /// A run of `sluice verify`, and what it left.
@@ -24,6 +24,15 @@ extension InteropTests {
       /// A broker over what the killed run's one left.
       func broker() throws -> BrokerProcess {
         try BrokerProcess(in: scratch, data: scratch.path + "/verify/killed/broker", seed: seed)
+      }
+
+      /// How often each word came.
+      var totals: [String: Int] {
+        var totals: [String: Int] = [:]
+        for line in lines {
+          for word in line.split(separator: " ").dropFirst() { totals[String(word), default: 0] += 1 }
+        }
+        return totals
       }
 
       /// Each line must be there once.
@@ -83,27 +92,36 @@ extension InteropTests {
     @Test func wordCountWithState() throws {
       let verified = try Self.verify(["--compare", "last"], ["--words", "totals"], seed: chosenSeed())
       try Self.expectClean(verified, out: nil)
-      var expected: [String: Int] = [:]
-      for line in verified.lines {
-        for word in line.split(separator: " ").dropFirst() { expected[String(word), default: 0] += 1 }
-      }
       let broker = try verified.broker()
-      for records in [
-        try Independent.kcat(broker.address, "totals", keys: true), try Independent.confluent(broker.address, "totals"),
-      ] {
-        var totals: [String: Int] = [:]
-        var wrong: [String] = []
-        for record in records {
-          let parts = record.split(separator: "\t")
-          let (word, total) = (String(parts[0]), Int(parts[1]) ?? -1)
-          // A total that is told twice, or falls, comes from a batch that counted twice.
-          if total <= totals[word, default: 0] { wrong.append("\(record) after \(totals[word, default: 0])") }
-          totals[word] = total
-        }
-        #expect(wrong.isEmpty, "seed \(verified.seed): \(wrong.prefix(3))")
-        #expect(totals == expected, "seed \(verified.seed)")
-        #expect(records.count > expected.count * 3, "\(records.count) records: there were hardly any batches")
+      Self.expectTotals(verified, "kcat", try Independent.kcat(broker.address, "totals", keys: true))
+      Self.expectTotals(verified, "confluent-kafka", try Independent.confluent(broker.address, "totals"))
+    }
+
+    /// The manifest of the files decides, with the state's version in it; the table of totals rolls forward.
+    @Test func wordCountToFilesAndTable() throws {
+      let verified = try Self.verify(
+        ["--compare", "last", "--files", "out", "--database", "words.db"],
+        ["--word-files", "out", "--word-database", "words.db"], seed: chosenSeed())
+      try Self.expectClean(verified, out: nil)
+      Self.expectTotals(verified, "files", try Independent.files(verified.work + "/out"))
+      let rows = try Independent.sqlite(verified.work + "/words.db", "SELECT word, total FROM totals")
+      #expect(rows.sorted() == verified.totals.map { "\($0.key)|\($0.value)" }.sorted(), "seed \(verified.seed)")
+    }
+
+    /// - Parameter records: words with their totals, a tab between, in the order in which they were written.
+    private static func expectTotals(_ verified: Verified, _ what: String, _ records: [String]) {
+      var totals: [String: Int] = [:]
+      var wrong: [String] = []
+      for record in records {
+        let parts = record.split(separator: "\t")
+        let (word, total) = (String(parts[0]), parts.count > 1 ? Int(parts[1]) ?? -1 : -1)
+        // A total that is told twice, or falls, comes from a batch that counted twice.
+        if total <= totals[word, default: 0] { wrong.append("\(record) after \(totals[word, default: 0])") }
+        totals[word] = total
       }
+      #expect(wrong.isEmpty, "\(what), seed \(verified.seed): \(wrong.prefix(3))")
+      #expect(totals == verified.totals, "\(what), seed \(verified.seed)")
+      #expect(records.count > totals.count * 3, "\(what): \(records.count) records, so there were hardly any batches")
     }
 
     @Test func topicToCompressedFiles() throws {
