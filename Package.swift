@@ -122,6 +122,11 @@ let package = Package(
       name: "Simulation", dependencies: ["SystemInterfaces", "Groundwork"], path: "Tests/Simulation",
       swiftSettings: strict),
     job("KilledTotals", in: "Tests"),
+    job("KilledOutputs", in: "Tests"),
+    .executableTarget(
+      name: "AbortedTransactions",
+      dependencies: ["KafkaClients", "KafkaProtocol", "LinuxSystem", "SystemInterfaces", "Groundwork"],
+      path: "Tests/AbortedTransactions", swiftSettings: strict),
     tests("HouseTests", ["LinuxSystem", "SystemInterfaces", "Groundwork"]),
     tests("GroundworkTests", ["Groundwork", "CPrimitives"]),
     tests("WireFormatTests", ["WireFormat", "Groundwork"]),
@@ -169,6 +174,9 @@ let package = Package(
         "Streaming",
         "Groundwork",
       ], exclude: ["clients"]),
+    tests(
+      "SluiceCommandTests",
+      ["SluiceCommand", "Sluice", "Codecs", "Simulation", "LinuxSystem", "SystemInterfaces", "Groundwork"]),
     tests("ScenarioTests", ["Sluice", "LinuxSystem", "SystemInterfaces", "KafkaProtocol", "Groundwork", "Codecs"]),
   ]
 )

@@ -14,7 +14,8 @@ extension Driver {
       try controlRates()
       if let directory = environment.checkpointDirectory {
         let checkpoint = try Checkpoint(
-          directory: directory, files: environment.world.files, jobName: environment.jobName, sync: try syncSetting())
+          directory: directory, files: environment.world.files, jobName: environment.jobName,
+          processID: environment.processID, sync: try syncSetting())
         self.checkpoint = checkpoint
       }
       decider = try chooseDecider()
