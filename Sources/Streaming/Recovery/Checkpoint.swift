@@ -73,9 +73,14 @@ package final class Checkpoint {
   ///   - decided: the decider's last decision; nil where it has none or there is no decider.
   ///   - name: the decider's name; nil where there is none, or it may forget.
   package func settle(_ decided: Decision?, of name: String?) throws(StreamingError) -> RecoveryDecision {
+    if let decided, decided.batch > (last?.batch.number ?? 0).next {
+      // A power loss has taken more than one record: those of the batches between may stand further back.
+      found.plans = try BatchJournal.records(in: "\(directory)/plans", files)
+    }
     let decision = try RecoveryDecision(
       commits: found.commits, plans: found.plans, decided: decided, decider: name, directory: directory)
-    if let known = decision.last, known.batch.number > last?.batch.number ?? 0 { try noted(known) }
+    for record in decision.missed { try noted(record) }
+    if let known = decision.last, known.batch.number > last?.batch.number ?? 0 { try noted(known, mustStay: true) }
     last = decision.last
     found = ([], [])
     try cutLedger(behind: max(last?.batch.number ?? 0, decided?.batch ?? 0))
@@ -129,7 +134,8 @@ package final class Checkpoint {
   /// Records a batch that its decider has decided: a cache, so it is not synced.
   /// - Parameter mustStay: as of `decided`.
   package func noted(_ record: BatchRecord, mustStay: Bool = false) throws(StreamingError) {
-    try commits.append(record, sync: mustStay)
+    // The first one stays: without a log a start would take the folder for a new one.
+    try commits.append(record, sync: mustStay || last == nil)
     last = record
   }
 
@@ -157,7 +163,7 @@ package final class Checkpoint {
     } catch {
       throw .checkpoint("the ledger of skipped batches cannot be written: \(error)")
     }
-    try decided(record)
+    try decided(record, mustStay: true)
   }
 
   /// Lets another process have the folder.
