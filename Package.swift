@@ -164,8 +164,8 @@ let package = Package(
     tests(
       "KafkaStreamingTests",
       [
-        "KafkaStreaming", "FileStreaming", "Streaming", "JobScheduling", "Datasets", "LogBroker", "KafkaClients",
-        "KafkaProtocol", "Codecs", "Simulation", "LinuxSystem", "SystemInterfaces", "Groundwork",
+        "KafkaStreaming", "FileStreaming", "SQLStreaming", "Streaming", "JobScheduling", "Datasets", "LogBroker",
+        "KafkaClients", "KafkaProtocol", "Codecs", "Simulation", "LinuxSystem", "SystemInterfaces", "Groundwork",
       ]),
     tests(
       "InteropTests",
