@@ -116,6 +116,12 @@ let package = Package(
         "Sluice", "JobScheduling", "KafkaClients", "KafkaProtocol", "LinuxSystem", "LogBroker", "SystemInterfaces",
         "BenchmarkWorkload",
       ]),
+    benchmark(
+      "Guarantees",
+      [
+        "Sluice", "JobScheduling", "KafkaClients", "KafkaProtocol", "LinuxSystem", "LogBroker", "SystemInterfaces",
+        "BenchmarkWorkload",
+      ]),
 
     // Tests
     .target(
