@@ -99,14 +99,16 @@ final class BrokerProcess: Sendable {
   }
 }
 
-/// The record batches in a partition's segment files, as they stand on the disk.
+/// The record batches in a partition's segment files, as they stand on the disk; the markers of transactions are left out.
 enum Disk {
   static func batches(_ data: String, _ topic: String, _ partition: Int = 0) throws -> [RecordBatch] {
     let folder = "\(data)/topics/\(topic)-\(partition)"
     var found: [RecordBatch] = []
     for name in try Scratch.files.list(folder) where name.hasSuffix(".log") {
       var sequence = RecordBatchSequence(try Scratch.files.contents(of: "\(folder)/\(name)"))
-      while let batch = try sequence.next() { found.append(batch) }
+      while let batch = try sequence.next() {
+        if !batch.header.isControl { found.append(batch) }
+      }
       if sequence.trailingBytes > 0 { throw SetupFailure("\(folder)/\(name) ends with a part of a batch") }
     }
     return found
