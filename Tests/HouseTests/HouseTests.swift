@@ -63,7 +63,7 @@ struct HouseTests {
     for (a, b) in ImportTable.strangers {
       #expect(ImportTable.rows[a]?.contains(b) == false && ImportTable.rows[b]?.contains(a) == false)
     }
-    // And a program that only tests start.
+    // Programs, and what they are made of.
     let roof: Set<String> = ["Sluice", "SluiceCommand", "AbortedTransactions"]
     for (target, row) in ImportTable.rows where !roof.contains(target) {
       #expect(!row.contains("LinuxSystem"), "\(target) is below the roof")
