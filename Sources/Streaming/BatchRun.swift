@@ -190,10 +190,15 @@ final class BatchRun: @unchecked Sendable {
   private func failure(_ reason: String) -> StreamingError { .batchFailed(batch: frame.number, reason: reason) }
 
   private func finish(_ end: End) {
-    // The output's callbacks hold this object: without this the two would keep each other.
+    release()
+    ended(end)
+  }
+
+  /// Lets go of the output, whose callbacks hold this object: the two would keep each other. A commit that has begun goes
+  /// on to its end.
+  func release() {
     output?.operationStarted = nil
     output?.operationCompleted = nil
     output = nil
-    ended(end)
   }
 }

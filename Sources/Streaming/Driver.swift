@@ -23,8 +23,8 @@ final class Driver: @unchecked Sendable {
 
   let context: StreamingContext
   let environment: StreamingEnvironment
-  let listeners: [any StreamingListener]
-  let terminated: @Sendable ((any Error)?) -> Void
+  private(set) var listeners: [any StreamingListener]
+  private(set) var terminated: (@Sendable ((any Error)?) -> Void)?
 
   var phase = Phase.starting
   var clock: BatchClock?
@@ -33,6 +33,8 @@ final class Driver: @unchecked Sendable {
   var lastNumber: BatchNumber = 0
   var lastTime: Timestamp?
   var tickTimer: TimerID?
+  /// Bounds of the stop.
+  var stopTimers: [TimerID] = []
   /// Batches follow each other without waiting for ticks, up to the ends the sources had when it was asked for.
   var isDraining: Bool
   var batch: BatchRun?
@@ -65,6 +67,14 @@ final class Driver: @unchecked Sendable {
     self.terminated = terminated
     isDraining = context.environment.availableNow
     coordinator = OutputCoordinator(context.environment.scheduler)
+  }
+
+  /// The job has ended: lets go of what may hold the driver in turn.
+  func release() {
+    for timer in stopTimers { environment.loop.cancel(timer) }
+    batch?.release()
+    (listeners, terminated, decider, checkpoint) = ([], nil, nil, nil)
+    (rateControllers, replays, planned, batch, decision) = ([], [], nil, nil, nil)
   }
 
   // MARK: Ticks
