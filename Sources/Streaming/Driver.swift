@@ -30,6 +30,8 @@ final class Driver: @unchecked Sendable {
   var clock: BatchClock?
   var checkpoint: Checkpoint?
   var policy = FailurePolicy.stop
+  /// Which batches are computed twice.
+  var determinismCheck: DeterminismCheck?
   var lastNumber: BatchNumber = 0
   var lastTime: Timestamp?
   var tickTimer: TimerID?
@@ -164,7 +166,13 @@ final class Driver: @unchecked Sendable {
   // MARK: Run
 
   func run(_ frame: BatchFrame, _ info: BatchInfo) {
-    let plan = BatchRun.CommitPlan(decider: decider) { [self] run, prepared, then in decide(run, prepared, then) }
+    var plan = BatchRun.CommitPlan(decider: decider) { [self] run, prepared, then in decide(run, prepared, then) }
+    plan.isChecked = determinismCheck?.isDue(info) ?? false
+    plan.rewind = { [self] in
+      for stream in context.streams { stream.discard(frame.number) }
+      for participant in context.participants { participant.aborted(frame.identity) }
+      replan(frame)
+    }
     let run = BatchRun(frame, info, context, listeners, plan: plan) { [self] end in batchEnded(end, info) }
     batch = run
     run.start(coordinator)
@@ -267,9 +275,7 @@ final class Driver: @unchecked Sendable {
       tickTimer = environment.loop.after(wait) { [self, info] in
         tickTimer = nil
         guard phase == .running || phase == .starting, batch == nil, failure == nil else { return }
-        for participant in context.participants {
-          participant.replan(frame.identity, frame.plans, note: planned?.note(participant.key))
-        }
+        replan(frame)
         run(frame, info)
       }
       return true
@@ -284,6 +290,13 @@ final class Driver: @unchecked Sendable {
       }
       goOn()
       return true
+    }
+  }
+
+  /// Has the participants take up a batch that is computed again.
+  private func replan(_ frame: BatchFrame) {
+    for participant in context.participants {
+      participant.replan(frame.identity, frame.plans, note: planned?.note(participant.key))
     }
   }
 
