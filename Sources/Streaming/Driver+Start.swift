@@ -11,6 +11,7 @@ extension Driver {
         throw .invalidDefinition("the job has no input: add a stream of topics, files or a queue")
       }
       policy = try FailurePolicy { context.setting($0) }
+      determinismCheck = try DeterminismCheck { context.setting($0) }
       try controlRates()
       if let directory = environment.checkpointDirectory {
         let checkpoint = try Checkpoint(
