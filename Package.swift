@@ -128,6 +128,11 @@ let package = Package(
       name: "Simulation", dependencies: ["SystemInterfaces", "Groundwork"], path: "Tests/Simulation",
       swiftSettings: strict),
     job("KilledTotals", in: "Tests"),
+    job("KilledOutputs", in: "Tests"),
+    .executableTarget(
+      name: "AbortedTransactions",
+      dependencies: ["KafkaClients", "KafkaProtocol", "LinuxSystem", "SystemInterfaces", "Groundwork"],
+      path: "Tests/AbortedTransactions", swiftSettings: strict),
     tests("HouseTests", ["LinuxSystem", "SystemInterfaces", "Groundwork"]),
     tests("GroundworkTests", ["Groundwork", "CPrimitives"]),
     tests("WireFormatTests", ["WireFormat", "Groundwork"]),
@@ -165,8 +170,8 @@ let package = Package(
     tests(
       "KafkaStreamingTests",
       [
-        "KafkaStreaming", "FileStreaming", "Streaming", "JobScheduling", "Datasets", "LogBroker", "KafkaClients",
-        "KafkaProtocol", "Codecs", "Simulation", "LinuxSystem", "SystemInterfaces", "Groundwork",
+        "KafkaStreaming", "FileStreaming", "SQLStreaming", "Streaming", "JobScheduling", "Datasets", "LogBroker",
+        "KafkaClients", "KafkaProtocol", "Codecs", "Simulation", "LinuxSystem", "SystemInterfaces", "Groundwork",
       ]),
     tests(
       "InteropTests",
@@ -175,6 +180,9 @@ let package = Package(
         "Streaming",
         "Groundwork",
       ], exclude: ["clients"]),
+    tests(
+      "SluiceCommandTests",
+      ["SluiceCommand", "Sluice", "Codecs", "Simulation", "LinuxSystem", "SystemInterfaces", "Groundwork"]),
     tests("ScenarioTests", ["Sluice", "LinuxSystem", "SystemInterfaces", "KafkaProtocol", "Groundwork", "Codecs"]),
   ]
 )

@@ -30,17 +30,17 @@ import Sluice
     let keys = isSmoke ? 10_000 : try options.int("keys")!
     let runs = isSmoke ? 1 : try options.int("runs")!
     let named = try options.all("case")
+    var empty: EmptyBatches.Figures?
+    if named.isEmpty || named.contains(EmptyBatches.name) {
+      // First, so that the memory it reports is its own.
+      empty = try EmptyBatches.measure(batches: isSmoke ? 200 : 10_000)
+    }
     let input = try Input(records: records, partitions: 4)
     let cases = DatasetCases.all(input, keys: keys) + [SpillCase.sort(input, keys)] + StreamCases.all(input, keys: keys)
     let rows = try cases.filter { named.isEmpty || named.contains($0.name) }.map { try $0.measure(runs: runs) }
     TextOutput.standard.write(table(rows))
     for row in rows where !row.note.isEmpty { TextOutput.standard.write("\(row.name): \(row.note)\n") }
-    var empty: EmptyBatches.Figures?
-    if named.isEmpty || named.contains(EmptyBatches.name) {
-      let figures = try EmptyBatches.measure(batches: isSmoke ? 200 : 10_000)
-      TextOutput.standard.write("\(EmptyBatches.name): \(figures.text)\n")
-      empty = figures
-    }
+    if let empty { TextOutput.standard.write("\(EmptyBatches.name): \(empty.text)\n") }
     TextOutput.standard.flush()
     if let path = try options.string("json") {
       try LinuxFileStore().replace(path, with: Bytes(json(rows, empty)))

@@ -33,8 +33,6 @@ final class KafkaConnection: Sendable {
   let client: KafkaClient
   let producer: Producer
   let transactions: TransactionDecider
-  /// Whether the job asks for its batches to be transactions.
-  let isTransactional: Bool
   let durability: @Sendable () -> String
   /// The driver's loop, on which the job's sources and sinks are called back.
   let driverLoop: any Loop
@@ -61,7 +59,6 @@ final class KafkaConnection: Sendable {
       client, transactionalID: "\(environment.jobName)-0",
       timeout: try KafkaConnection.transactionTimeout(context),
       driver: environment.loop)
-    isTransactional = context.setting("sluice.streaming.guarantee") == "exactly-once"
     durability = cluster.durability
     driverLoop = environment.loop
   }

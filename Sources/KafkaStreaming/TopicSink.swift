@@ -29,7 +29,7 @@ final class TopicSink: Sink, @unchecked Sendable {
 
   var name: String { "topic \(topic)" }
 
-  var decider: (any Decider)? { connection.isTransactional ? connection.transactions : nil }
+  var decider: (any Decider)? { connection.transactions }
 
   var guarantee: OutputGuarantee {
     if isTransactional {

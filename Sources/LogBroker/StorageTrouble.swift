@@ -1,4 +1,5 @@
 import Groundwork
+import KafkaProtocol
 import LogStorage
 
 /// Whether writing has failed for so long that nobody should wait for it any more. A value without a clock.
@@ -25,8 +26,10 @@ struct StorageTrouble: Sendable {
 
 extension BrokerState {
   /// Tells whoever runs the broker of a write that has failed.
-  func storageFailed(_ error: LogError) {
-    report(.warning, "\(error)")
+  /// - Parameter what: could not be done, with a colon and a space behind it.
+  func storageFailed(_ error: LogError, _ what: String = "") {
+    report(.warning, "\(what)\(error)")
+    guard KafkaErrorCode(error) == .kafkaStorageError else { return }
     if storageTrouble.failed(at: loop.now) { configuration.storageFailed(error) }
   }
 }

@@ -14,7 +14,8 @@ extension Driver {
       try controlRates()
       if let directory = environment.checkpointDirectory {
         let checkpoint = try Checkpoint(
-          directory: directory, files: environment.world.files, jobName: environment.jobName, sync: try syncSetting())
+          directory: directory, files: environment.world.files, jobName: environment.jobName,
+          processID: environment.processID, sync: try syncSetting())
         self.checkpoint = checkpoint
       }
       decider = try chooseDecider()
@@ -122,9 +123,16 @@ extension Driver {
       environment.log(
         "going on after batch \(last.batch.number)" + (checkpoint.map { " in \($0.directory)" } ?? ""))
     }
-    if decision.isRecordLost {
+    if let lost = decision.lost {
+      if let checkpoint, let last = decision.last, let decider, isRecordNeeded(by: decider) {
+        throw .checkpoint(
+          "\(decider.name) has decided batch \(lost), but what the checkpoint in \(checkpoint.directory) "
+            + "knows of it ends with batch \(last.batch.number) (a power loss, with sluice.streaming.checkpoint.sync=none, "
+            + "or a folder put back from a copy): its state lacks what came between. Put back the newer folder; or give "
+            + "the job a new one, to begin with empty state at the committed offsets")
+      }
       environment.log(
-        "batch \(decision.numberFloor) is decided, but its record is lost (a power loss, or no checkpoint): going on from "
+        "batch \(lost) is decided, but its record is lost (a power loss, or no checkpoint): going on from "
           + "the offsets committed with it")
     }
     if !replays.isEmpty {
@@ -140,7 +148,7 @@ extension Driver {
         decision.last.map { RestorePoint(batch: $0.batch, note: $0.note(participant.key)) })
     }
     let names = context.sourceNames
-    for (source, name) in zip(context.sources, names) where !decision.isRecordLost {
+    for (source, name) in zip(context.sources, names) where decision.lost == nil {
       if let record = decision.last?.sources.first(where: { $0.name == name }) { source.restore(record.plan) }
     }
     for record in decision.last?.sources ?? [] where !names.contains(record.name) {
@@ -187,6 +195,10 @@ extension Driver {
           OutputGuarantee(.atLeastOnce, reason: "what it does outside is repeated when a batch is run again")
         case .sink(let sink, _): sink.guarantee
         }
+      if guarantee.level == .exactlyOnce, decider == nil, checkpoint == nil {
+        guarantee = OutputGuarantee(
+          .atLeastOnce, reason: "without a checkpoint folder nothing says after a crash which batch was the last")
+      }
       if let unreplayable {
         guarantee = OutputGuarantee(.atMostOnce, reason: unreplayable.unreplayableReason)
       }

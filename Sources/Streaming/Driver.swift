@@ -226,8 +226,8 @@ final class Driver: @unchecked Sendable {
 
   /// Whether a restart after a power loss could not do without the record: not all of it can be found out from the
   /// decider's offsets.
-  private func isRecordNeeded(by decider: any Decider) -> Bool {
-    context.participants.contains(where: \.isNoteEssential)
+  func isRecordNeeded(by decider: any Decider) -> Bool {
+    context.participants.contains(where: \.isNoteEssential) || context.pastNeeded > .zero
       || context.sources.contains { !$0.commitsOffsets(with: decider) }
   }
 

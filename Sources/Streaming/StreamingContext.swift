@@ -14,6 +14,8 @@ public struct StreamingEnvironment: Sendable {
   public var scheduler: DAGScheduler
   /// The job's name; its consumer group and its checkpoint carry it.
   public var jobName: String
+  /// The number of the process, which locks name to whoever comes too late; nil leaves it out.
+  public var processID: Int32?
   /// Where the commit log stands; nil keeps none.
   public var checkpointDirectory: String?
   /// Work through what the sources hold at start, in batches, then stop.
@@ -28,14 +30,15 @@ public struct StreamingEnvironment: Sendable {
   /// Without the optional parts: no commit log, runs until stopped, all settings at their defaults, and text goes
   /// nowhere.
   public init(
-    world: World, loop: any Loop, scheduler: DAGScheduler, jobName: String, checkpointDirectory: String? = nil,
-    availableNow: Bool = false, settings: [String: String] = [:],
+    world: World, loop: any Loop, scheduler: DAGScheduler, jobName: String, processID: Int32? = nil,
+    checkpointDirectory: String? = nil, availableNow: Bool = false, settings: [String: String] = [:],
     print: @escaping @Sendable (String) -> Void = { _ in }, log: @escaping @Sendable (String) -> Void = { _ in }
   ) {
     self.world = world
     self.loop = loop
     self.scheduler = scheduler
     self.jobName = jobName
+    self.processID = processID
     self.checkpointDirectory = checkpointDirectory
     self.availableNow = availableNow
     self.settings = settings

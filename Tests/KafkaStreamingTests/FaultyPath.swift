@@ -9,7 +9,8 @@ import SystemInterfaces
 
 /// A job copies the topic `in` to the topic `out` and into files. In the end this must hold:
 /// - every record that was acknowledged is in the input, exactly once, in the order in which it was sent;
-/// - every record of the input is in the output at least once, and nothing that is not in the input is there;
+/// - every record of the input is in the output, in the topic once where the job's batches are transactions, else at least
+///   once, and nothing that is not in the input is there;
 /// - no batch left out an offset, within a run of the job and from one run to the next;
 /// - the group's offsets stand at the end of the input.
 final class FaultyPath: FaultyWorld {
@@ -17,6 +18,7 @@ final class FaultyPath: FaultyWorld {
   private let way: Int
   private let mode: SimulatedRunner.Mode
   private let rate: String?
+  private let isExactlyOnce: Bool
 
   init(seed: UInt64) throws {
     var random = SeededRandom(seed: seed ^ 0xFA17)
@@ -25,10 +27,12 @@ final class FaultyPath: FaultyWorld {
     mode = random.next() % 2 == 0 ? .atOnce : .spread
     rate = random.next() % 3 == 0 ? "\(Int.random(in: 1...40, using: &random))" : nil
     if random.next() % 3 == 0 { path.simulation.postDelayMax = .microseconds(300) }
+    var coin = SeededRandom(seed: seed ^ 0xE0)
+    isExactlyOnce = coin.next() % 2 == 0
     super.init(path, random)
   }
 
-  override var summary: String { "way \(way), rate \(rate ?? "none")" }
+  override var summary: String { "way \(way), rate \(rate ?? "none"), exactly once \(isExactlyOnce)" }
   override func createTopics() throws { try path.createTopic("out", partitions: 3) }
 
   // MARK: Faults
@@ -67,14 +71,18 @@ final class FaultyPath: FaultyWorld {
   }
 
   override var keepsLastRun: Bool { true }
-  /// A write that failed before may end the job only now: it waited for its offsets.
-  override func mayEnd(_ reason: String) -> Bool { reason.hasPrefix("the commit log cannot be written") }
+  /// A write that failed before may end the job only now: it waited for its offsets. A request for a producer id that was
+  /// given up and sent anew may arrive late, and then shuts out the one who sent it.
+  override func mayEnd(_ reason: String) -> Bool {
+    reason.hasPrefix("the commit log cannot be written") || isExactlyOnce && reason.contains("a newer producer has taken")
+  }
   override func finish() throws { try endJob() }
 
   override func makeJob() throws -> PathJob {
-    try PathJob(
-      path, interval: .milliseconds(200), settings: rate.map { ["sluice.kafka.maxRatePerPartition": $0] } ?? [:],
-      checkpoint: "/state/job", mode: mode, disk: jobDisk
+    var settings = ["sluice.streaming.guarantee": isExactlyOnce ? "exactly-once" : "at-least-once"]
+    settings["sluice.kafka.maxRatePerPartition"] = rate
+    return try PathJob(
+      path, interval: .milliseconds(200), settings: settings, checkpoint: "/state/job", mode: mode, disk: jobDisk
     ) { context in
       let stream = context.topicStream("in")
       switch way {
@@ -99,6 +107,9 @@ final class FaultyPath: FaultyWorld {
     statistics.copies = output.count
     let present = Set(input.map { $0.value! })
     compare("the output", Set(output.map { $0.value! }), present)
+    if isExactlyOnce, output.count != present.count {
+      problems.append("\(output.count) records are in the output for \(present.count)")
+    }
     if way == 2 { try checkFiles(present) }
     checkTiling()
     let ends = try path.ends("in")
@@ -132,7 +143,8 @@ final class FaultyPath: FaultyWorld {
         if batch.number < lastNumber { problems.append("batch \(batch.number) comes after \(lastNumber)") }
         lastNumber = batch.number
         for range in batch.inputs.flatMap(\.plan.ranges) {
-          if index == 0, range.from > reached[range.topicPartition] ?? 0 {
+          // A run whose transaction is decided may die before it says so.
+          if index == 0, !isExactlyOnce, range.from > reached[range.topicPartition] ?? 0 {
             problems.append(
               "a run begins with \(range) although only \(reached[range.topicPartition] ?? 0) was reached")
           }

@@ -224,6 +224,8 @@ class FaultyWorld {
   /// A supervisor: a job that died or ended with an error is started again.
   final func revive() {
     if faultsAreOn, draw(0...9) == 0 { startBroker() }
+    // A loss of power that comes late takes the next process with it.
+    if job?.process.isAlive == false { job = nil }
     guard let current = job else {
       if draw(0...4) == 0 { startJob() }
       return

@@ -29,7 +29,7 @@ struct OracleCheck {
     self.path = path
     let files = path.path.simulation.makeProcess(named: "auditor", on: path.jobDisk).world.files
     checkpoint = try CheckpointReport(directory: "/state/job", files: files)
-    plans = try BatchJournal.records(in: "/state/job/plans", files)
+    plans = try BatchJournal.records(in: "/state/job/plans", files).filter { $0.outcome == nil }
     var topic = Array(repeating: [Int64: String](), count: FaultyWorld.partitions)
     rows = try path.path.readAll("in")
     for row in rows { topic[row.partition][row.offset] = row.value ?? "" }

@@ -20,9 +20,16 @@ extension OracleCheck {
       // A task's records are one record batch.
       let found = try path.path.readBatches("out").map { rows in rows.map { $0.value ?? "" } }
       path.statistics.copies = found.reduce(0) { $0 + $1.count }
-      check(
-        "the topic", found: found, given: begun.flatMap { $0 },
-        decided: decided.flatMap { entry in entry.parts.map { (record: entry.record, piece: $0) } })
+      let pieces = decided.flatMap { entry in entry.parts.map { (record: entry.record, piece: $0) } }
+      check("the topic", found: found, given: begun.flatMap { $0 }, decided: pieces)
+      if path.definition.isExactlyOnce {
+        let once = pieces.filter { $0.record.outcome == .committed }.map(\.piece)
+        if found.sorted(by: { $0.lexicographicallyPrecedes($1) })
+          != once.sorted(by: { $0.lexicographicallyPrecedes($1) })
+        {
+          problems.append("the topic holds \(found.count) pieces, and \(once.count) were decided, each once")
+        }
+      }
     }
     if path.definition.writesFiles {
       let files = path.path.simulation.makeProcess(named: "reader", on: path.jobDisk).world.files

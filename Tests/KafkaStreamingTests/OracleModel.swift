@@ -39,6 +39,8 @@ struct OracleDefinition: Sendable {
   /// Whether the records are also copied to the topic `out`, and into files.
   var writesTopic = false
   var writesFiles = false
+  /// Whether batches are transactions, where there is a topic.
+  var isExactlyOnce = false
   /// What becomes of a batch that fails.
   var policy = Policy.stop
   /// The records whose numbers leave this over make their tasks fail; nil for none.
@@ -54,6 +56,8 @@ struct OracleDefinition: Sendable {
     policy = Policy.allCases[Int(random.next() % 3)]
     writesTopic = random.next() % 3 > 0
     writesFiles = random.next() % 3 > 0
+    var coin = SeededRandom(seed: seed ^ 0xE0)
+    isExactlyOnce = coin.next() % 2 == 0 && writesTopic
     broken = random.next() % 4 == 0 ? nil : Int(random.next() % UInt64(OracleDefinition.brokenEvery))
   }
 
@@ -62,6 +66,7 @@ struct OracleDefinition: Sendable {
     [
       "sluice.streaming.checkpoint.sync": sync.rawValue, "sluice.streaming.onBatchFailure": policy.rawValue,
       "sluice.streaming.onBatchFailure.backoff": "100ms",
+      "sluice.streaming.guarantee": isExactlyOnce ? "exactly-once" : "at-least-once",
     ]
   }
 

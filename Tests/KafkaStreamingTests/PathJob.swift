@@ -20,12 +20,13 @@ final class PathJob {
   /// - Parameters:
   ///   - disk: where its files stand; nil is the world's.
   ///   - bootstrap: where it finds its broker.
+  ///   - scheduling: how its tasks are scheduled.
   ///   - define: sources and outputs.
   init(
     _ path: PathHarness, name: String = "job", interval: Duration = .seconds(1), settings: [String: String] = [:],
     availableNow: Bool = false, checkpoint: String? = nil, parallelism: Int = 2, executors: Int = 2,
     mode: SimulatedRunner.Mode = .atOnce, disk: SimulatedDisk? = nil, isClusterAttached: Bool = true,
-    bootstrap: Address = PathHarness.address,
+    bootstrap: Address = PathHarness.address, scheduling: SchedulerSettings = SchedulerSettings(),
     _ define: (StreamingContext) throws -> Void
   ) throws {
     simulation = path.simulation
@@ -33,7 +34,7 @@ final class PathJob {
     process = simulation.makeProcess(named: name, on: disk, executors: executors)
     process.runner.mode = mode
     let loop = process.makeLoop(named: "driver")
-    let scheduler = DAGScheduler(loop: loop, runner: process.runner)
+    let scheduler = DAGScheduler(loop: loop, runner: process.runner, settings: scheduling)
     scheduler.addListener(jobs)
     let lines = lines
     context = try StreamingContext(
@@ -114,8 +115,11 @@ final class BatchRecorder: StreamingListener {
 final class JobRecorder: SchedulerListener {
   let inputsFetched = Cell(0)
   let attemptsFailed = Cell(0)
+  /// Attempts beside one that took long.
+  let copies = Cell(0)
   func onJobEnd(_ event: JobEndEvent) {
     inputsFetched.value += event.metrics.inputsFetched
     attemptsFailed.value += event.metrics.attemptsFailed
   }
+  func onSpeculativeTask(_ event: SpeculativeTaskEvent) { copies.value += 1 }
 }

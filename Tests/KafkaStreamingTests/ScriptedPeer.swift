@@ -125,6 +125,18 @@ final class ScriptedPeer: @unchecked Sendable {
           }
         }
       }
+    case .txnOffsetCommit:
+      if let request = try? decodeRequest(TxnOffsetCommitRequest.self, frame, header) {
+        for topic in request.topics {
+          for partition in topic.partitions {
+            commits.append(
+              (
+                request.groupID, TopicPartition(topic.name, PartitionIndex(partition.partitionIndex)),
+                partition.committedOffset, loop.now
+              ))
+          }
+        }
+      }
     default: break
     }
     process.world.transport.send(broker, framed(frame))

@@ -9,8 +9,6 @@ import Testing
 
 /// Topics in, topics out, each batch one transaction: whatever dies, committed readers see every record once.
 @Suite struct TransactionPathTests {
-  private static let exactlyOnce = ["sluice.streaming.guarantee": "exactly-once"]
-
   private func copy(_ context: StreamingContext) {
     let stream = context.topicStream("in")
     stream.saveToTopic("out") { ProducerRecord(value: $0.value) }
@@ -21,7 +19,7 @@ import Testing
     let path = try PathHarness()
     try path.createTopic("in", partitions: 2)
     try path.produce("in", partitions: 2, values: (0..<30).map { "v\($0)" })
-    let job = try PathJob(path, settings: Self.exactlyOnce, availableNow: true, copy)
+    let job = try PathJob(path, availableNow: true, copy)
     #expect(try job.run() == ["ended"])
     #expect(try path.readAll("out").count == 30)
     #expect(try path.values("tens") == ["v0", "v10", "v20"])
@@ -39,7 +37,7 @@ import Testing
     var produced: [String] = []
     for _ in 0..<5 {
       let job = try PathJob(
-        path, interval: .milliseconds(20), settings: Self.exactlyOnce, checkpoint: "/checkpoint", disk: disk, copy)
+        path, interval: .milliseconds(20), checkpoint: "/checkpoint", disk: disk, copy)
       try job.start()
       for _ in 0..<Int(random.next() % 4) {
         let values = (0..<Int(random.next() % 15)).map { "v\(produced.count + $0)" }
@@ -54,7 +52,7 @@ import Testing
       }
     }
     let job = try PathJob(
-      path, interval: .milliseconds(20), settings: Self.exactlyOnce, availableNow: true, checkpoint: "/checkpoint",
+      path, interval: .milliseconds(20), availableNow: true, checkpoint: "/checkpoint",
       disk: disk, copy)
     #expect(try job.run() == ["ended"])
     let (out, tens) = (try path.values("out"), try path.values("tens"))

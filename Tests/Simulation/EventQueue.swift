@@ -33,6 +33,8 @@ struct EventQueue {
   }
 
   private var heap: [Entry] = []
+  /// What was due in processes that are paused.
+  private var parked: [Entry] = []
   private var slots: [Slot] = []
   private var freeSlots: [Int32] = []
   private var sequence: UInt64 = 0
@@ -66,10 +68,34 @@ struct EventQueue {
   mutating func nextTime() -> Int64? {
     while let first = heap.first {
       let slot = slots[Int(first.slot)]
-      if slot.work != nil, slot.owner?.isRunning ?? true { return first.time }
-      _ = popFirst()
+      if slot.work != nil, slot.owner?.isRunning ?? true {
+        guard slot.owner?.process.isPaused == true else { return first.time }
+        parked.append(removeFirst())
+      } else {
+        _ = popFirst()
+      }
     }
     return nil
+  }
+
+  /// A process runs again: what was due meanwhile is due now, in its order, but for what is cancelled before its turn.
+  mutating func resume(_ process: SimulatedProcess, at time: Int64) {
+    let waiting = parked
+    parked = []
+    for var entry in waiting {
+      let slot = slots[Int(entry.slot)]
+      if slot.work == nil {
+        free(entry.slot)
+      } else if slot.owner?.process === process {
+        entry.time = max(entry.time, time)
+        sequence += 1
+        entry.sequence = sequence
+        heap.append(entry)
+        siftUp(heap.count - 1)
+      } else {
+        parked.append(entry)
+      }
+    }
   }
 
   /// The next event that will run.
@@ -79,20 +105,29 @@ struct EventQueue {
   }
 
   private mutating func popFirst() -> Event? {
+    let first = removeFirst()
+    let index = Int(first.slot)
+    let work = slots[index].work
+    let event = work.map { Event(time: first.time, kind: slots[index].kind, owner: slots[index].owner, work: $0) }
+    free(first.slot)
+    return event
+  }
+
+  private mutating func removeFirst() -> Entry {
     let first = heap[0]
     let last = heap.removeLast()
     if !heap.isEmpty {
       heap[0] = last
       siftDown()
     }
-    let index = Int(first.slot)
-    let work = slots[index].work
-    let event = work.map { Event(time: first.time, kind: slots[index].kind, owner: slots[index].owner, work: $0) }
-    slots[index].work = nil
-    slots[index].owner = nil
-    slots[index].generation &+= 1
-    freeSlots.append(first.slot)
-    return event
+    return first
+  }
+
+  private mutating func free(_ slot: Int32) {
+    slots[Int(slot)].work = nil
+    slots[Int(slot)].owner = nil
+    slots[Int(slot)].generation &+= 1
+    freeSlots.append(slot)
   }
 
   private mutating func siftUp(_ start: Int) {

@@ -21,6 +21,9 @@ public final class SimulatedDisk: @unchecked Sendable {
   public var failureProbability = 0.0
   /// Hears of each injected fault when it strikes, before the call fails: a test lets the process die there.
   public var onFault: ((DiskFault) -> Void)?
+  /// Asked at each call that a fault can strike, in their order; what it returns strikes that call. A test counts the
+  /// calls with it, and picks one.
+  public var chooseFault: ((_ operation: DiskFault.Operation, _ path: String) -> DiskFault?)?
   /// Bytes in files, and calls made, so far.
   public internal(set) var usedBytes: Int64 = 0
   /// Writes to files of this disk so far, those struck by a fault included.
@@ -58,6 +61,7 @@ public final class SimulatedDisk: @unchecked Sendable {
     locks = []
     faults = []
     onFault = nil
+    chooseFault = nil
   }
 
   // MARK: Faults
@@ -73,6 +77,11 @@ public final class SimulatedDisk: @unchecked Sendable {
 
   /// Counts down the faults that wait for such a call and gives the one whose turn it is.
   func faultDue(_ operation: DiskFault.Operation, _ path: String) -> DiskFault? {
+    if let fault = chooseFault?(operation, path) {
+      world.note("chosen fault: \(operation) \(path)")
+      onFault?(fault)
+      return fault
+    }
     var due: Int?
     for index in faults.indices
     where faults[index].operation == operation && path.contains(faults[index].pathPart) {

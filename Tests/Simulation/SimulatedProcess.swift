@@ -13,6 +13,9 @@ public final class SimulatedProcess: @unchecked Sendable {
   public let disk: SimulatedDisk
   /// False from `kill` on, for good: a restart is another process on the same disk.
   public private(set) var isAlive = true
+  /// Whether it stands still, as a process that was stopped, or whose machine was suspended: it keeps locks, files and
+  /// connections, and what comes for it waits.
+  public private(set) var isPaused = false
   private let seed: UInt64
   private let executors: Int
 
@@ -36,6 +39,21 @@ public final class SimulatedProcess: @unchecked Sendable {
   /// A loop of this process.
   public func makeLoop(named name: String) -> SimulatedLoop {
     SimulatedLoop("\(self.name)/\(name)", of: self, in: simulation)
+  }
+
+  /// The process stands still from the next event on.
+  public func pause() {
+    guard isAlive, !isPaused else { return }
+    isPaused = true
+    simulation.note("pause \(name)")
+  }
+
+  /// The process goes on; timers that were due meanwhile are due now.
+  public func resume() {
+    guard isPaused else { return }
+    isPaused = false
+    simulation.note("resume \(name)")
+    simulation.resumed(self)
   }
 
   /// The process dies, as by `kill -9`: no timer and no posted block of it runs any more, its peers see its connections

@@ -112,6 +112,14 @@ public final class SimulatedRunner: Runner, @unchecked Sendable {
 
   private func run(_ task: ExecutorTask, of submission: Submission, on executor: ExecutorID) {
     guard process.isAlive else { return }
+    if process.isPaused {
+      // Looked at again until the process goes on.
+      let world = process.simulation
+      world.schedule(at: world.nanoseconds + 1_000_000, .task, owner: nil) {
+        self.run(task, of: submission, on: executor)
+      }
+      return
+    }
     tasksRun += 1
     // Executor 0 is the submitting loop's own thread; on the others no loop is current.
     let world = process.simulation

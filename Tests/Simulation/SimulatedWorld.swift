@@ -128,6 +128,7 @@ public final class SimulatedWorld: @unchecked Sendable {
   }
 
   func cancel(_ name: UInt64) { queue.cancel(name) }
+  func resumed(_ process: SimulatedProcess) { queue.resume(process, at: nanoseconds) }
 
   /// Runs the next event.
   /// - Returns: false where there is none.

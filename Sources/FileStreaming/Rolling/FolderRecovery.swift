@@ -10,7 +10,9 @@ enum FolderRecovery {
   ) throws -> FolderManifest {
     let folder = settings.folder
     var superseded: [OutputFile] = []
-    let manifest = try FolderManifest.takeOver(folder, job: settings.job, in: files, limits: settings.limits) {
+    let manifest = try FolderManifest.takeOver(
+      folder, job: settings.job, processID: settings.processID, in: files, limits: settings.limits
+    ) {
       predecessor, epoch in
       guard let predecessor else { return nil }
       if predecessor.tailBytes > 0 {

@@ -12,6 +12,8 @@ final class FolderWriter {
   struct Settings: Sendable {
     var folder: String
     var job: String
+    /// The number of this process, for whoever finds the folder locked.
+    var processID: Int32?
     var rolling = RollingPolicy()
     /// The end of the files' names: format and compression.
     var ending = ".txt"

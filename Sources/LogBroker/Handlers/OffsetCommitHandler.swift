@@ -46,7 +46,7 @@ extension BrokerState {
     do throws(LogError) {
       try offsets.commit(request.groupID, accepted)
     } catch {
-      report(.warning, "offsets of group \(request.groupID) could not be kept: \(error)")
+      storageFailed(error, "offsets of group \(request.groupID) could not be kept: ")
       for topic in response.topics.indices {
         for partition in response.topics[topic].partitions.indices
         where !response.topics[topic].partitions[partition].errorCode.isError {

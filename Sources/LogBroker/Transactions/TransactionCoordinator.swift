@@ -74,7 +74,7 @@ extension BrokerState {
     do throws(LogError) {
       try transactions.log.put(id, record, mayLag: mayLag)
     } catch {
-      report(.warning, "a step of transaction \(id) could not be kept: \(error)")
+      storageFailed(error, "a step of transaction \(id) could not be kept: ")
       return .coordinatorNotAvailable
     }
     let isOpen = record.phase == .ongoing
@@ -91,7 +91,7 @@ extension BrokerState {
     do throws(LogError) {
       return try producerIDs.next()
     } catch {
-      report(.warning, "no producer id could be given: \(error)")
+      storageFailed(error, "no producer id could be given: ")
       return nil
     }
   }
@@ -117,7 +117,7 @@ extension BrokerState {
       } catch {
         if case .staleProducerEpoch = error.code { continue }
         hasFailed = true
-        report(.warning, "transaction \(id) could not be ended in \(partition): \(error)")
+        storageFailed(error, "transaction \(id) could not be ended in \(partition): ")
       }
     }
     if record.phase == .prepareCommit, !commitOffsets(of: record, id) { hasFailed = true }
@@ -155,7 +155,7 @@ extension BrokerState {
       do throws(LogError) {
         try offsets.commit(group, alive.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
       } catch {
-        report(.warning, "offsets of group \(group) in transaction \(id) could not be kept: \(error)")
+        storageFailed(error, "offsets of group \(group) in transaction \(id) could not be kept: ")
         return false
       }
     }

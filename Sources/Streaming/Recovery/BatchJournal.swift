@@ -89,6 +89,8 @@ package final class BatchJournal {
   private func rotate(to first: BatchNumber) throws {
     let digits = String(first.rawValue)
     let name = String(repeating: "0", count: max(0, 20 - digits.count)) + digits + ".journal"
+    // What a power loss takes is at the end of the log.
+    try journal?.sync()
     journal = try Journal.open("\(directory)/\(name)", in: files) { _, _ in }.journal
     if segments.last != name { segments.append(name) }
     while segments.count > BatchJournal.segmentsKept + 1 {

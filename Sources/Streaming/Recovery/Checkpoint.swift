@@ -36,16 +36,21 @@ package final class Checkpoint {
   package private(set) var last: BatchRecord?
 
   /// Opens the folder, made if need be, and takes its lock.
-  /// - Parameter jobName: the folder belongs to the job of this name from its first start on.
+  /// - Parameters:
+  ///   - jobName: the folder belongs to the job of this name from its first start on.
+  ///   - processID: the number of this process, for whoever finds the folder locked.
   /// - Throws: `StreamingError.checkpoint` where the folder cannot be used, another process has it, or it belongs to
   ///   another job.
-  package init(directory: String, files: any FileStore, jobName: String, sync: Sync) throws(StreamingError) {
+  package init(directory: String, files: any FileStore, jobName: String, processID: Int32? = nil, sync: Sync)
+    throws(StreamingError)
+  {
     self.directory = directory
     self.files = files
     self.sync = sync
     do {
       try files.createDirectories(directory)
-      lock = try files.lock("\(directory)/lock", holder: "job \(jobName)")
+      let process = processID.map { ", pid \($0)" } ?? ""
+      lock = try files.lock("\(directory)/lock", holder: "job \(jobName)\(process)")
     } catch {
       if case .locked(let holder) = error.code {
         throw .checkpoint(
@@ -73,9 +78,14 @@ package final class Checkpoint {
   ///   - decided: the decider's last decision; nil where it has none or there is no decider.
   ///   - name: the decider's name; nil where there is none, or it may forget.
   package func settle(_ decided: Decision?, of name: String?) throws(StreamingError) -> RecoveryDecision {
+    if let decided, decided.batch > (last?.batch.number ?? 0).next {
+      // A power loss has taken more than one record: those of the batches between may stand further back.
+      found.plans = try BatchJournal.records(in: "\(directory)/plans", files)
+    }
     let decision = try RecoveryDecision(
       commits: found.commits, plans: found.plans, decided: decided, decider: name, directory: directory)
-    if let known = decision.last, known.batch.number > last?.batch.number ?? 0 { try noted(known) }
+    for record in decision.missed { try noted(record) }
+    if let known = decision.last, known.batch.number > last?.batch.number ?? 0 { try noted(known, mustStay: true) }
     last = decision.last
     found = ([], [])
     try cutLedger(behind: max(last?.batch.number ?? 0, decided?.batch ?? 0))
@@ -129,7 +139,8 @@ package final class Checkpoint {
   /// Records a batch that its decider has decided: a cache, so it is not synced.
   /// - Parameter mustStay: as of `decided`.
   package func noted(_ record: BatchRecord, mustStay: Bool = false) throws(StreamingError) {
-    try commits.append(record, sync: mustStay)
+    // The first one stays: without a log a start would take the folder for a new one.
+    try commits.append(record, sync: mustStay || last == nil)
     last = record
   }
 
@@ -157,7 +168,7 @@ package final class Checkpoint {
     } catch {
       throw .checkpoint("the ledger of skipped batches cannot be written: \(error)")
     }
-    try decided(record)
+    try decided(record, mustStay: true)
   }
 
   /// Lets another process have the folder.

@@ -15,9 +15,12 @@ package struct RecoveryDecision: Sendable, Equatable {
   /// Every later batch has a greater time.
   package var timeFloor: Timestamp?
 
-  /// Whether the decider has decided a batch whose record a power loss took: sources go on from the offsets that the
-  /// decider committed, and `last` is an older batch.
-  package var isRecordLost = false
+  /// Decided before `last`, behind the commit log's end: a power loss took their records, what was prepared tells them.
+  package var missed: [BatchRecord] = []
+
+  /// What the decider has decided last, where a power loss took its record: sources go on from the offsets that the decider
+  /// committed, and `last` is an older batch.
+  package var lost: BatchNumber?
 
   /// Decides.
   /// - Parameters:
@@ -43,9 +46,10 @@ package struct RecoveryDecision: Sendable, Equatable {
     }
     if let decided, decided.batch > last?.batch.number ?? 0 {
       if let record = try RecoveryDecision.record(of: decided, plans, directory) {
+        missed = RecoveryDecision.missed(between: last, and: record, plans)
         last = record
       } else {
-        isRecordLost = true
+        lost = decided.batch
       }
     }
     numberFloor = max(last?.batch.number ?? 0, decided?.batch ?? 0)
@@ -54,7 +58,7 @@ package struct RecoveryDecision: Sendable, Equatable {
     for plan in plans where plan.batch.number > numberFloor && plan.outcome == nil {
       numberFloor = plan.batch.number
       timeFloor = max(timeFloor ?? plan.batch.time, plan.batch.time)
-      if dropped.isEmpty, !isRecordLost, reached.isFollowed(by: plan) {
+      if dropped.isEmpty, lost == nil, reached.isFollowed(by: plan) {
         replay.append(plan)
         reached.take(plan)
       } else {
@@ -80,6 +84,29 @@ package struct RecoveryDecision: Sendable, Equatable {
     }
     record?.outcome = .committed
     return record
+  }
+
+  /// What was decided between two decided batches: what was prepared, and, by the commit log alone, what moves nothing.
+  /// - Returns: nothing where that does not follow on without a gap.
+  private static func missed(
+    between last: BatchRecord?, and next: BatchRecord, _ plans: [BatchRecord]
+  ) -> [BatchRecord] {
+    var newest: [BatchNumber: BatchRecord] = [:]
+    for plan in plans where plan.batch.number > last?.batch.number ?? 0 && plan.batch.number < next.batch.number {
+      if plan.outcome == .prepared || plan.outcome == nil && plan.sources.allSatisfy(\.plan.isEmpty) {
+        newest[plan.batch.number] = plan
+      }
+    }
+    var reached = Reached(last)
+    var missed: [BatchRecord] = []
+    for var record in newest.values.sorted(by: { $0.batch.number < $1.batch.number }) {
+      guard reached.isFollowed(by: record) else { return [] }
+      reached.take(record)
+      if record.outcome == nil { record.notes = (missed.last ?? last)?.notes ?? [] }
+      record.outcome = .committed
+      missed.append(record)
+    }
+    return reached.isFollowed(by: next) ? missed : []
   }
 
   /// How far each source has come.

@@ -32,11 +32,13 @@ final class BrokerProcess: Sendable {
   private let settings: [String]
   private let child: Mutex<ChildProcess?>
 
-  /// - Parameter settings: of the broker, such as `num.partitions=4`.
-  init(in scratch: Scratch, seed: UInt64 = 1, settings: [String] = []) throws {
+  /// - Parameters:
+  ///   - data: its folder, where it is not to be a new one.
+  ///   - settings: of the broker, such as `num.partitions=4`.
+  init(in scratch: Scratch, data folder: String? = nil, seed: UInt64 = 1, settings: [String] = []) throws {
     self.scratch = scratch
     self.settings = settings.flatMap { ["--config", $0] }
-    data = scratch.path + "/broker-process"
+    data = folder ?? scratch.path + "/broker-process"
     var random = SeededRandom(seed: seed ^ UInt64(ThisProcess.pid))
     var last = ""
     for _ in 0..<20 {

@@ -144,6 +144,34 @@ import Testing
       ])
   }
 
+  /// Nothing was synced, as asked; the decider's machine lost no power.
+  @Test func stateThatIsOlderThanTheDecisionsIsNotGoneOnFrom() throws {
+    let simulation = SimulatedWorld(seed: 12)
+    let log = TestLog<Int>()
+    let ledger = Ledger(keepsRecord: false, simulation.makeProcess(named: "ledger").makeLoop(named: "ledger"))
+    let settings = ["sluice.streaming.checkpoint.sync": "none"]
+    let first = try job(simulation, log, ledger, settings: settings)
+    try first.harness.start()
+    for number in 0..<3 {
+      log.append([number * 3], to: 0)
+      try first.harness.advance(1)
+    }
+    try first.harness.advance(1)
+    #expect(ledger.visible("thirds") == [0, 3, 6])
+    first.process.kill()
+    simulation.disk.losePower()
+    let second = try job(simulation, log, ledger, settings: settings)
+    try second.harness.start()
+    try second.harness.advance()
+    let end = second.harness.end.joined()
+    #expect(
+      end.hasPrefix("the ledger has decided batch 3, but what the checkpoint in /checkpoint knows of it ends with batch 1"),
+      "\(second.harness.end)")
+    #expect(end.contains("its state lacks what came between"))
+    // In a new folder it begins anew, behind what was decided.
+    #expect(ledger.visible("thirds") == [0, 3, 6])
+  }
+
   @Test func atLeastOnceAsksNoDecider() throws {
     let simulation = SimulatedWorld(seed: 10)
     let log = TestLog<Int>()

@@ -55,6 +55,36 @@ import Testing
     #expect(decision.numberFloor == 5 && decision.timeFloor == Timestamp(milliseconds: 5000))
   }
 
+  private func prepared(_ number: Int64, _ from: Int64, _ until: Int64, note: String) -> BatchRecord {
+    var record = record(number, from, until)
+    record.outcome = .prepared
+    record.notes = [BatchNote(key: "state", text: note)]
+    return record
+  }
+
+  /// A decider decides without the commit log, which is written behind it and not synced.
+  @Test func whatAPowerLossTookOfTheCommitLogIsTakenFromWhatWasPrepared() throws {
+    let plans = [
+      record(2, 5, 9), prepared(2, 5, 9, note: "b"), record(3, 9, 9), record(4, 9, 12), prepared(4, 9, 12, note: "c"),
+      prepared(4, 9, 12, note: "d"), record(5, 12, 14), prepared(5, 12, 14, note: "e"), record(6, 14, 20),
+    ]
+    let decision = try RecoveryDecision(
+      commits: [record(1, 0, 5)], plans: plans, decided: Decision(batch: 5, record: Bytes()))
+    #expect(decision.missed.map(\.batch.number) == [2, 3, 4])
+    // A batch that moved nothing left everything as it was; of one that was prepared twice the last counts.
+    #expect(decision.missed.map { $0.note("state") } == ["b", "b", "d"])
+    #expect(decision.missed.allSatisfy { $0.outcome == .committed })
+    #expect(decision.last?.note("state") == "e" && decision.lost == nil)
+    #expect(decision.replay == [record(6, 14, 20)])
+    // With a hole in it nothing is made up.
+    let holed = try RecoveryDecision(
+      commits: [record(1, 0, 5)], plans: Array(plans.dropFirst(2)), decided: Decision(batch: 5, record: Bytes()))
+    #expect(holed.missed.isEmpty && holed.last?.note("state") == "e")
+    let lost = try RecoveryDecision(
+      commits: [record(1, 0, 5)], plans: [record(2, 5, 9)], decided: Decision(batch: 5, record: Bytes()))
+    #expect(lost.lost == 5 && lost.last == record(1, 0, 5) && lost.replay.isEmpty)
+  }
+
   @Test func aNewSourceMayBeginAnywhere() throws {
     let decision = try RecoveryDecision(commits: [record(1, 0, 5)], plans: [record(2, 70, 75, source: "topics u")])
     #expect(decision.replay == [record(2, 70, 75, source: "topics u")])

@@ -1,0 +1,47 @@
+import Groundwork
+import Simulation
+import SystemInterfaces
+import Testing
+
+/// Goal: a disk that fails in any log costs a run of the job at most: it says why it ends, and when the disk is well again
+/// nothing is lost or doubled. Strategy: the first write, sync, rename … of each log fails, then the second, and so on; or
+/// from there on the disk is full, until somebody makes room and starts again what has ended.
+@Suite struct LogFaultTests {
+  /// Logs of the job's disk and of the broker's, by a part of their paths.
+  private static let logs: [(path: String, isBroker: Bool)] = [
+    ("/checkpoint/plans", false), ("/checkpoint/commits", false), ("/checkpoint/state", false),
+    ("/_sluice", false), ("/lines/.part-", false), ("", false), ("/text-", false),
+    ("transactions.journal", true), ("offsets.journal", true), ("/lines-0/", true), ("", true),
+  ]
+
+  @Test(arguments: logs.indices) func aDiskThatFailsInALog(index: Int) throws {
+    let (path, isBroker) = Self.logs[index]
+    let operations: [DiskFault.Operation] = [.write, .sync, .open, .rename, .truncate, .remove]
+    let most = ExactRuns.isLong ? 40 : 2
+    var struck = 0
+    var failed = 0
+    for (number, operation) in operations.enumerated() {
+      for blow in [Strike.Blow.fails(.inputOutput), .fails(.diskFull), .full] where failed < 3 {
+        if case .full = blow, operation != .write { continue }
+        let definition = ExactDefinition(
+          path == "/text-"
+            ? [.text, .topic] : isBroker ? [.topic, .files] : [[.files, .topic], [.table, .files]][index % 2],
+          counted: path == "/text-" ? .text : .files)
+        for step in 1...most {
+          let at = step == most ? step + 3 * (number % 3) : step
+          let strike = Strike(
+            moment: isBroker ? .brokerCall(at) : .jobCall(at), blow: blow, isTorn: step % 2 == 0, path: path,
+            operation: operation)
+          guard let end = try ExactRuns.hold(definition, [strike], seed: UInt64(index * 100 + step)) else {
+            failed += 1
+            break
+          }
+          if end.struck == 0 { break }
+          struck += 1
+          for error in end.errors where error.count < 20 { Issue.record("\(strike): \(error)") }
+        }
+      }
+    }
+    #expect(struck > 0 || failed > 0, "nothing was struck in \(path)")
+  }
+}
