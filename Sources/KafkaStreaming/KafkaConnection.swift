@@ -105,6 +105,7 @@ extension StreamingContext {
     try attachment(KafkaConnection.self) {
       let connection = try KafkaConnection(self)
       atStop { connection.close() }
+      atRelease { connection.transactions.release() }
       return connection
     }
   }

@@ -11,6 +11,7 @@ extension Driver {
         throw .invalidDefinition("the job has no input: add a stream of topics, files or a queue")
       }
       policy = try FailurePolicy { context.setting($0) }
+      determinismCheck = try DeterminismCheck { context.setting($0) }
       try controlRates()
       if let directory = environment.checkpointDirectory {
         let checkpoint = try Checkpoint(
@@ -102,7 +103,10 @@ extension Driver {
 
   private func syncSetting() throws(StreamingError) -> Checkpoint.Sync {
     let key = "sluice.streaming.checkpoint.sync"
-    guard let text = context.setting(key) else { return .commits }
+    guard let text = context.setting(key) else {
+      // Where batches may come again, none of them waits for the disk.
+      return context.setting("sluice.streaming.guarantee") == "at-least-once" ? .none : .commits
+    }
     guard let sync = Checkpoint.Sync(rawValue: text) else {
       throw .invalidDefinition("\(key): `\(text)` is not known; choose none, commits or all")
     }

@@ -84,8 +84,9 @@ public final class StreamingContext: @unchecked Sendable {
   package private(set) var preparations: [(@escaping @Sendable ((any Error)?) -> Void) -> Void] = []
   private var endings: [@Sendable () -> Void] = []
   package private(set) var closings: [@Sendable () -> Void] = []
+  private var releases: [@Sendable () -> Void] = []
   private var attachments: [ObjectIdentifier: AnyObject] = [:]
-  private var driver: Driver?
+  private(set) var driver: Driver?
   /// How long every stream keeps its datasets; see `remember`.
   package var rememberDuration: Duration = .zero
   /// Whether streams free what they kept of datasets that they forget.
@@ -170,6 +171,10 @@ public final class StreamingContext: @unchecked Sendable {
   /// Calls `body` on the driver's loop when the job has ended, whichever way, and its sources have stopped: for what it
   /// shares with nobody else, such as connections.
   package func atStop(_ body: @escaping @Sendable () -> Void) { closings.append(body) }
+
+  /// Calls `body` on the driver's loop when the job has ended and everything that it was made of goes: for parts that hold
+  /// each other, or the context.
+  package func atRelease(_ body: @escaping @Sendable () -> Void) { releases.append(body) }
 
   /// One object of a type that belongs to this context, made at the first call: what extensions of the context share.
   package func attachment<T: AnyObject>(_ type: T.Type, make: () throws -> T) rethrows -> T {
@@ -265,10 +270,25 @@ public final class StreamingContext: @unchecked Sendable {
       life.store(.stopped, ordering: .sequentiallyConsistent)
       if error == nil { for ending in endings { ending() } }
       terminated(error)
+      release()
     }
     self.driver = driver
     life.store(.active, ordering: .sequentiallyConsistent)
     environment.loop.post { driver.start() }
+  }
+
+  /// Lets go of all that the job was made of: the context and its streams, sources and sinks hold each other while it is
+  /// defined and runs, and none of them would ever be freed. Names and settings stay. Streams have no datasets any more.
+  ///
+  /// Called when the job has ended, and for a job whose process has died in simulation. On the driver's loop.
+  package func release() {
+    driver?.release()
+    driver = nil
+    for body in releases { body() }
+    for stream in streams { stream.release() }
+    for index in outputs.indices { outputs[index].kind = .action { _ in } }
+    (streams, sources, sourceOfStream, participants, listeners, attachments) = ([], [], [:], [], [], [:])
+    (preparations, endings, closings, releases) = ([], [], [], [])
   }
 
   /// Where the context is in its life. Callable from anywhere.
@@ -290,7 +310,7 @@ public final class StreamingContext: @unchecked Sendable {
       }
       isStopAsked = true
       driver.stopAtPresentEnd()
-      environment.loop.after(driver.gracefulStopTimeout) { driver.stop(gracefully: true) }
+      driver.stop(gracefully: true, after: driver.gracefulStopTimeout)
     }
   }
 

@@ -117,7 +117,9 @@ enum Disk {
   static func codecs(_ data: String, _ topic: String, partitions: Int = 1) throws -> Set<CompressionCodec> {
     var codecs: Set<CompressionCodec> = []
     for partition in 0..<partitions {
-      for batch in try batches(data, topic, partition) { codecs.insert(try batch.header.codec) }
+      for batch in try batches(data, topic, partition) where !batch.header.isControl {
+        codecs.insert(try batch.header.codec)
+      }
     }
     return codecs
   }
@@ -145,7 +147,7 @@ enum Disk {
   )] {
     let workspace = CodecWorkspace()
     var found: [(Offset, TestRecord)] = []
-    for batch in try batches(data, topic, partition) {
+    for batch in try batches(data, topic, partition) where !batch.header.isControl {
       try batch.forEachRecord(using: workspace) { record in
         found.append((record.offset, TestRecord(key: record.key?.copied, value: record.value?.copied)))
       }
