@@ -16,6 +16,7 @@ extension Driver {
         let checkpoint = try Checkpoint(
           directory: directory, files: environment.world.files, jobName: environment.jobName, sync: try syncSetting())
         self.checkpoint = checkpoint
+        context.writer = checkpoint.writer
       }
       decider = try chooseDecider()
     } catch {
