@@ -116,12 +116,23 @@ let package = Package(
         "Sluice", "JobScheduling", "KafkaClients", "KafkaProtocol", "LinuxSystem", "LogBroker", "SystemInterfaces",
         "BenchmarkWorkload",
       ]),
+    benchmark(
+      "Guarantees",
+      [
+        "Sluice", "JobScheduling", "KafkaClients", "KafkaProtocol", "LinuxSystem", "LogBroker", "SystemInterfaces",
+        "BenchmarkWorkload",
+      ]),
 
     // Tests
     .target(
       name: "Simulation", dependencies: ["SystemInterfaces", "Groundwork"], path: "Tests/Simulation",
       swiftSettings: strict),
     job("KilledTotals", in: "Tests"),
+    job("KilledOutputs", in: "Tests"),
+    .executableTarget(
+      name: "AbortedTransactions",
+      dependencies: ["KafkaClients", "KafkaProtocol", "LinuxSystem", "SystemInterfaces", "Groundwork"],
+      path: "Tests/AbortedTransactions", swiftSettings: strict),
     tests("HouseTests", ["LinuxSystem", "SystemInterfaces", "Groundwork"]),
     tests("GroundworkTests", ["Groundwork", "CPrimitives"]),
     tests("WireFormatTests", ["WireFormat", "Groundwork"]),
@@ -169,6 +180,9 @@ let package = Package(
         "Streaming",
         "Groundwork",
       ], exclude: ["clients"]),
+    tests(
+      "SluiceCommandTests",
+      ["SluiceCommand", "Sluice", "Codecs", "Simulation", "LinuxSystem", "SystemInterfaces", "Groundwork"]),
     tests("ScenarioTests", ["Sluice", "LinuxSystem", "SystemInterfaces", "KafkaProtocol", "Groundwork", "Codecs"]),
   ]
 )

@@ -67,7 +67,7 @@ extension DAGScheduler {
     // The first attempt that succeeds counts; the other may stop.
     for other in stage.tasks[run.slot].runs { other.cancellation.cancel() }
     stage.owner.metrics.add(summary)
-    for pending in summary.accumulated { pending.merge() }
+    if stage.owner.spec.countsAccumulations { for pending in summary.accumulated { pending.merge() } }
     switch product {
     case .result(let result): stage.owner.results[run.slot] = result
     case .blocks(let blocks):

@@ -175,6 +175,15 @@ public final class DAGScheduler: @unchecked Sendable {
     return bus.stop(then: heard)
   }
 
+  /// Lets go of every job, and of who would hear of its end: for a process that has died in simulation, where jobs and
+  /// their callers hold each other for ever.
+  package func release() {
+    for job in jobs.values.sorted(by: { $0.id < $1.id }) { end(job, .stopped) }
+    ended = []
+    listeners = []
+    _ = bus.stop {}
+  }
+
   /// The listener hears of what happens from now on, at once and on the loop, so it must return quickly: for parts of the
   /// engine. Others are added with the name of a queue.
   public func addListener(_ listener: any SchedulerListener) { onLoop { $0.listeners.append(listener) } }

@@ -22,6 +22,8 @@ public struct JobSpec: Sendable {
   public var label: String
   /// The pool it competes in, its group and its description, among others.
   public var properties: LocalProperties
+  /// Whether what its tasks add to accumulators counts; not where a batch is computed only to compare it.
+  package var countsAccumulations = true
   /// Called on the loop with each result that nobody will use: its job failed or was cancelled meanwhile.
   public var onDiscard: (@Sendable (_ result: any Sendable) -> Void)?
   /// Called once on the loop, never inside a call to the scheduler.

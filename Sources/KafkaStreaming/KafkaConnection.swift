@@ -89,7 +89,7 @@ final class KafkaConnection: Sendable {
     }
   }
 
-  /// Ends both; what the producer still holds is answered with `closed`.
+  /// Ends the producers and the client; what the producers still hold is answered with `closed`.
   func close() {
     client.loop.post { [client, producer, transactions] in
       producer.close()
@@ -105,6 +105,7 @@ extension StreamingContext {
     try attachment(KafkaConnection.self) {
       let connection = try KafkaConnection(self)
       atStop { connection.close() }
+      atRelease { connection.transactions.release() }
       return connection
     }
   }

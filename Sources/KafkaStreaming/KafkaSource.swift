@@ -309,6 +309,9 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
     }
   }
 
+  /// The job has ended: what the fetcher calls holds the source.
+  func release() { fetcher = nil }
+
   func closeIfStopped() { if isStopped, commitsByHand == 0 { close() } }
 
   private func close() {

@@ -40,6 +40,7 @@ extension StreamingContext {
       }
       if settings.commitsOffsets { source.connection.transactions.add(source) }
       attachment(TopicSources.self) { TopicSources() }.byStream[ObjectIdentifier(stream)] = source
+      atRelease { source.release() }
       return stream
     } catch {
       note((error as? StreamingError) ?? .invalidDefinition("\(error)"))

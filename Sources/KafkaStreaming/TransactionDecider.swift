@@ -166,6 +166,9 @@ final class TransactionDecider: Decider, @unchecked Sendable {
     }
   }
 
+  /// The job has ended: its sources hold the decider in turn.
+  func release() { sources = [] }
+
   /// Ends the producer, on the client's loop.
   func close() { producer.close() }
 }

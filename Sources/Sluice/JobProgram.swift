@@ -106,7 +106,7 @@ struct JobProgram: Sendable {
       sluice: sluice,
       batchInterval: try configuration.duration("sluice.streaming.batchInterval") ?? .seconds(1),
       environment: StreamingEnvironment(
-        world: world, loop: life.loop, scheduler: scheduler, jobName: jobName,
+        world: world, loop: life.loop, scheduler: scheduler, jobName: jobName, processID: ThisProcess.pid,
         checkpointDirectory: checkpointDirectory(configuration) { state.checkpoint(of: jobName) },
         availableNow: try configuration.bool("sluice.streaming.availableNow"), settings: settings,
         print: { TextOutput.standard.write($0) },

@@ -40,18 +40,22 @@ enum FilesVerify: Command {
     discussion: """
       Lengths and checksums of all files, that no batch is missing and none is there twice, and that nothing lies there \
       that was never committed. A line for each damage; the exit code is 1 where there is any. It only reads, also while \
-      the job runs.
+      the job runs. Rolled files may be removed by whoever uses them, the oldest of a directory first: they are counted, \
+      and are no damage.
       """,
-    positionals: [.init("DIR", "a folder that saveToFiles or sluice etl writes to")], options: [],
+    positionals: [.init("DIR", "a folder that saveToFiles or sluice etl writes to")],
+    options: [.flag("strict", "every file that is gone is damage, also where it was removed after it was complete")],
     examples: [.init("sluice files verify /srv/archive", "is everything there, once")])
 
   static func run(_ options: Options, _ process: CommandProcess) throws -> Int32 {
     let report = try FolderReport(directory: FolderText.directory(options.positionals[0]), files: process.world.files)
-    let result = try report.verify()
+    let result = try report.verify(isStrict: try options.flag("strict"))
     var text = ""
     for problem in result.problems { text += "\(problem)\n" }
     for note in result.notes { text += "note: \(note)\n" }
-    text += "\(result.files) of \(report.committed.count) files as committed, \(result.records) records, "
+    text += "\(result.files) of \(report.committed.count) files as committed, "
+    if result.removed > 0 { text += "\(result.removed) removed, " }
+    text += "\(result.records) records, "
     text += "\(result.bytes) bytes, \(report.batches) batches up to \(report.lastBatch); "
     text += result.problems.isEmpty ? "no damage\n" : "\(result.problems.count) damaged\n"
     process.show(text)

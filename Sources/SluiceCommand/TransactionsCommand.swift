@@ -61,33 +61,18 @@ enum TransactionsAbort: Command {
 
 extension TransactionsList {
   static func run(_ options: Options, _ process: CommandProcess) throws -> Int32 {
-    var request = ListTransactionsRequest()
-    request.stateFilters = try options.all("state")
-    request.durationFilter = try options.duration("running-longer-than")?.inMilliseconds ?? -1
+    let states = try options.all("state")
+    let age = try options.duration("running-longer-than")
     let session = try Session(options, process)
     defer { session.close(process) }
-    let client = session.client
-    // Version 0 cannot ask for a duration.
-    let versions: ClosedRange<Int16> = request.durationFilter < 0 ? 0...1 : 1...1
-    let sent = request
-    let metadata = try process.wait { client.metadata(for: [], then: $0) }
+    let found = try process.wait { Admin(session.client).listTransactions(states: states, olderThan: age, then: $0) }
     var table = TextTable([
       ("transactional id", .left), ("producer id", .right), ("state", .left), ("coordinator", .right),
     ])
-    var rows: [(id: String, cells: [String])] = []
-    for broker in metadata.brokers.keys.sorted() {
-      let answer = try process.wait { client.send(sent, to: .broker(broker), versions: versions, then: $0) }
-      try Transactions.check(answer.errorCode, "listing the transactions of broker \(broker)")
-      for state in answer.transactionStates {
-        rows.append(
-          (
-            state.transactionalID,
-            [state.transactionalID, String(state.producerID), state.transactionState, String(broker)]
-          ))
-      }
+    for listing in found {
+      table.add([listing.transactionalID, "\(listing.producerID)", listing.state, "\(listing.coordinator)"])
     }
-    for row in rows.sorted(by: { $0.id < $1.id }) { table.add(row.cells) }
-    if !rows.isEmpty { process.show(table.text) }
+    if !found.isEmpty { process.show(table.text) }
     return ExitCode.success
   }
 }
@@ -108,25 +93,24 @@ extension TransactionsDescribe {
   }
 
   private static func show(_ id: String, _ session: Session, _ process: CommandProcess) throws {
-    let coordinator = try Transactions.coordinator(of: id, session, process)
-    var request = DescribeTransactionsRequest()
-    request.transactionalIDs = [id]
-    let sent = request
-    let answer = try process.wait { session.client.send(sent, to: .broker(coordinator), then: $0) }
-    guard let state = answer.transactionStates.first, state.errorCode != .transactionalIDNotFound else {
+    let found: Admin.TransactionDescription
+    do {
+      found = try process.wait { Admin(session.client).describeTransaction(id, then: $0) }
+    } catch let error as ClientError where error.kafkaCode == .transactionalIDNotFound {
       throw CommandError("no transactional id \(id) is known: see `sluice transactions list`")
     }
-    try Transactions.check(state.errorCode, "describing the transactional id \(id)")
-    process.show("transactional id \(id): \(state.transactionState)\n")
-    let started = state.transactionStartTimeMilliseconds
+    process.show("transactional id \(id): \(found.state)\n")
     var lines = [
-      ("producer id", String(state.producerID)), ("epoch", String(state.producerEpoch)),
-      ("coordinator", String(coordinator)), ("timeout", "\(state.transactionTimeoutMilliseconds) ms"),
+      ("producer id", "\(found.producer.id)"), ("epoch", "\(found.producer.epoch)"),
+      ("coordinator", "\(found.coordinator)"), ("timeout", found.timeout.text),
     ]
-    if started >= 0 { lines.append(("open since", "\(Timestamp(milliseconds: started))")) }
-    for topic in state.topics {
-      lines.append((topic.topic, "partitions \(topic.partitions.sorted().map(String.init).joined(separator: ", "))"))
+    if let started = found.startedAt { lines.append(("open since", "\(started)")) }
+    var topics: [(name: String, partitions: [String])] = []
+    for partition in found.partitions {
+      if topics.last?.name != partition.topic { topics.append((partition.topic, [])) }
+      topics[topics.count - 1].partitions.append("\(partition.partition)")
     }
+    for topic in topics { lines.append((topic.name, "partitions \(topic.partitions.joined(separator: ", "))")) }
     let width = lines.reduce(0) { max($0, $1.0.count) }
     for (name, value) in lines {
       process.show("  \(name)\(String(repeating: " ", count: width - name.count))  \(value)\n")
@@ -134,21 +118,21 @@ extension TransactionsDescribe {
   }
 
   private static func showProducers(_ topic: String, _ session: Session, _ process: CommandProcess) throws {
-    let described = try process.wait { Admin(session.client).describe([topic], then: $0) }
+    let admin = Admin(session.client)
+    let described = try process.wait { admin.describe([topic], then: $0) }
     var table = TextTable([
       ("partition", .right), ("producer id", .right), ("epoch", .right), ("last sequence", .right),
       ("last write", .left), ("transaction begins at", .right),
     ])
     var count = 0
     for partition in described.flatMap(\.partitions) {
-      let producers = try Transactions.producers(of: TopicPartition(topic, partition.index), session, process)
+      let producers = try process.wait { admin.describeProducers(TopicPartition(topic, partition.index), then: $0) }
       for producer in producers {
         count += 1
         table.add([
-          partition.index.description, String(producer.producerID), String(producer.producerEpoch),
-          producer.lastSequence < 0 ? "-" : String(producer.lastSequence),
-          producer.lastTimestamp < 0 ? "-" : "\(Timestamp(milliseconds: producer.lastTimestamp))",
-          producer.currentTxnStartOffset < 0 ? "-" : String(producer.currentTxnStartOffset),
+          "\(partition.index)", "\(producer.producer.id)", "\(producer.producer.epoch)",
+          producer.lastSequence < 0 ? "-" : "\(producer.lastSequence)",
+          producer.lastWrittenAt.map { "\($0)" } ?? "-", producer.transactionStart.map { "\($0)" } ?? "-",
         ])
       }
     }
@@ -160,70 +144,23 @@ extension TransactionsAbort {
   static func run(_ options: Options, _ process: CommandProcess) throws -> Int32 {
     let topic = try options.required("topic")
     let partition = TopicPartition(topic, PartitionIndex(Int32(try options.int("partition") ?? 0)))
-    let offset = Int64(try options.int("start-offset") ?? 0)
+    let offset = Offset(Int64(try options.int("start-offset") ?? 0))
     let session = try Session(options, process)
     defer { session.close(process) }
-    let open = try Transactions.producers(of: partition, session, process).filter { $0.currentTxnStartOffset >= 0 }
-    guard let producer = open.first(where: { $0.currentTxnStartOffset == offset }) else {
-      let begins = open.map { String($0.currentTxnStartOffset) }.joined(separator: ", ")
+    let admin = Admin(session.client)
+    let open = try process.wait { admin.describeProducers(partition, then: $0) }.filter { $0.transactionStart != nil }
+    guard let found = open.first(where: { $0.transactionStart == offset }) else {
+      let begins = open.compactMap { $0.transactionStart.map { "\($0)" } }.joined(separator: ", ")
       throw CommandError(
         "no open transaction of \(partition) begins at offset \(offset): "
           + (open.isEmpty ? "none is open there" : "those that are open begin at \(begins)"))
     }
-    var marker = WriteTxnMarkersRequest.WritableTxnMarker()
-    marker.producerID = producer.producerID
-    marker.producerEpoch = Int16(clamping: producer.producerEpoch)
-    marker.coordinatorEpoch = max(producer.coordinatorEpoch, 0)
-    var wanted = WriteTxnMarkersRequest.WritableTxnMarker.WritableTxnMarkerTopic()
-    wanted.name = topic
-    wanted.partitionIndexes = [partition.partition.rawValue]
-    marker.topics = [wanted]
-    var request = WriteTxnMarkersRequest()
-    request.markers = [marker]
-    let sent = request
-    let answer = try process.wait { session.client.send(sent, to: .leader(partition), then: $0) }
-    let code = answer.markers.first?.topics.first?.partitions.first?.errorCode ?? .unknownServerError
-    try Transactions.check(code, "aborting the transaction at \(partition) offset \(offset)")
+    try process.wait {
+      admin.abortTransaction(
+        partition, producer: found.producer, coordinatorEpoch: found.coordinatorEpoch, then: $0)
+    }
     process.show(
-      "aborted the transaction of producer \(producer.producerID) in \(partition), from offset \(offset) on\n")
+      "aborted the transaction of producer \(found.producer.id) in \(partition), from offset \(offset) on\n")
     return ExitCode.success
-  }
-}
-
-/// What the commands share.
-private enum Transactions {
-  static func check(_ code: KafkaErrorCode, _ what: String) throws {
-    if code.isError { throw ClientError(.broker(code, what)) }
-  }
-
-  /// The broker that coordinates a transactional id.
-  static func coordinator(of id: String, _ session: Session, _ process: CommandProcess) throws -> Int32 {
-    var request = FindCoordinatorRequest()
-    request.key = id
-    request.keyType = 1
-    request.coordinatorKeys = [id]
-    let sent = request
-    let answer = try process.wait { session.client.send(sent, to: .any, versions: 1...5, then: $0) }
-    try check(answer.coordinators.first?.errorCode ?? answer.errorCode, "the coordinator of \(id)")
-    let broker = answer.coordinators.first?.nodeID ?? answer.nodeID
-    // Its address comes with the metadata.
-    _ = try process.wait { session.client.metadata(for: [], then: $0) }
-    return broker
-  }
-
-  /// The producers that a partition's leader remembers, by id.
-  static func producers(
-    of partition: TopicPartition, _ session: Session, _ process: CommandProcess
-  ) throws -> [DescribeProducersResponse.TopicResponse.PartitionResponse.ProducerState] {
-    var topic = DescribeProducersRequest.TopicRequest()
-    topic.name = partition.topic
-    topic.partitionIndexes = [partition.partition.rawValue]
-    var request = DescribeProducersRequest()
-    request.topics = [topic]
-    let sent = request
-    let answer = try process.wait { session.client.send(sent, to: .leader(partition), then: $0) }
-    guard let found = answer.topics.first?.partitions.first else { return [] }
-    try check(found.errorCode, "the producers of \(partition)")
-    return found.activeProducers.sorted { $0.producerID < $1.producerID }
   }
 }

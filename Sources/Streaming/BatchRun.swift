@@ -18,6 +18,11 @@ final class BatchRun: @unchecked Sendable {
         _ run: BatchRun, _ prepared: [any PreparedOutput], _ then: @escaping @Sendable (DecisionOutcome) -> Void
       ) -> Void
 
+    /// Whether the batch is computed twice, to see whether both come to the same.
+    var isChecked = false
+    /// Takes the batch back, as after a failure: it is computed anew.
+    var rewind: @Sendable () -> Void = {}
+
     /// When a sink commits.
     func place(of sink: any Sink) -> CommitPlace {
       if let decider, sink.decider === decider { return .withDecision }
@@ -53,6 +58,10 @@ final class BatchRun: @unchecked Sendable {
   /// Whether some of the output may be visible although the batch has failed: of sinks that commit before the decision.
   private(set) var mayBeVisible = false
   private var hasEarlySinks = false
+  /// What the batch gave when it was computed for the first time, where it is computed twice.
+  private var rehearsal: BatchRehearsal?
+  private var expected: BatchDigest?
+  private var probes: [(name: String, probe: OutputProbe)] = []
 
   init(
     _ frame: BatchFrame, _ info: BatchInfo, _ context: StreamingContext, _ listeners: [any StreamingListener],
@@ -69,6 +78,18 @@ final class BatchRun: @unchecked Sendable {
 
   func start(_ coordinator: OutputCoordinator) {
     for listener in listeners { listener.onBatchSubmitted(info) }
+    guard plan.isChecked else { return run(coordinator) }
+    let rehearsal = BatchRehearsal(frame, context) { [self] digest in
+      self.rehearsal = nil
+      expected = digest
+      plan.rewind()
+      run(coordinator)
+    }
+    self.rehearsal = rehearsal
+    rehearsal.start()
+  }
+
+  private func run(_ coordinator: OutputCoordinator) {
     info.processingStartTime = environment.world.clock.now
     for listener in listeners { listener.onBatchStarted(info) }
     let frame = frame
@@ -76,7 +97,7 @@ final class BatchRun: @unchecked Sendable {
       switch output.kind {
       case .action(let action): OutputOperation(name: output.name, kind: .action { _ in try action(frame) })
       case .sink(let sink, let makeJob):
-        makeJob(frame).map { job in
+        makeJob(frame.probed(by: probe(output.name))).map { job in
           OutputOperation(
             name: output.name, kind: .sink(sink, dataset: job.dataset, work: job.task), place: plan.place(of: sink))
         }
@@ -101,7 +122,10 @@ final class BatchRun: @unchecked Sendable {
   /// Runs the participants' jobs, one after the other.
   private func complete(_ jobs: [CompletionJob]) {
     if isCancelled { return }
-    guard let job = jobs.first else { return prepare() }
+    guard let job = jobs.first else {
+      compare()
+      return prepare()
+    }
     let spec = JobSpec(
       dataset: job.dataset, batch: frame.identity, operation: context.outputs.count, label: job.label
     ) { partition, task in
@@ -118,6 +142,23 @@ final class BatchRun: @unchecked Sendable {
       }
     }
     completion = environment.scheduler.submit(spec)
+  }
+
+  private func probe(_ name: String) -> OutputProbe? {
+    guard expected != nil else { return nil }
+    let probe = OutputProbe()
+    probes.append((name, probe))
+    return probe
+  }
+
+  /// Says where the batch has given something else than before.
+  private func compare() {
+    guard let expected else { return }
+    info.differences = expected.differences(to: BatchDigest(probes, context, frame.number))
+    self.expected = nil
+    guard !info.differences.isEmpty else { return }
+    info.counters["nondeterministic", default: 0] += Int64(info.differences.count)
+    environment.log(DeterminismCheck.advice(frame.number, info.differences))
   }
 
   private func prepare() {
@@ -156,6 +197,12 @@ final class BatchRun: @unchecked Sendable {
 
   /// Stops the batch; what was prepared is dropped. Once its commit has begun it goes on to its end.
   func cancel() {
+    if let rehearsal {
+      rehearsal.cancel()
+      self.rehearsal = nil
+      isCancelled = true
+      return finish(.failed(failure("the job was stopped")))
+    }
     guard let output, !output.isEnded else { return }
     output.abort()
     guard output.isEnded else { return }
@@ -190,10 +237,15 @@ final class BatchRun: @unchecked Sendable {
   private func failure(_ reason: String) -> StreamingError { .batchFailed(batch: frame.number, reason: reason) }
 
   private func finish(_ end: End) {
-    // The output's callbacks hold this object: without this the two would keep each other.
+    release()
+    ended(end)
+  }
+
+  /// Lets go of the output, whose callbacks hold this object: the two would keep each other. A commit that has begun goes
+  /// on to its end.
+  func release() {
     output?.operationStarted = nil
     output?.operationCompleted = nil
     output = nil
-    ended(end)
   }
 }

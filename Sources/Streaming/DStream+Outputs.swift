@@ -24,6 +24,9 @@ extension DStream {
   }
 
   /// Hands each batch to a sink; `encode` runs in tasks and turns a partition into what the sink takes.
+  ///
+  /// Outputs of this kind are compared where `sluice.streaming.checkDeterminism` has a batch computed twice: the elements
+  /// that `encode` asks for, one by one, not what it makes of them.
   @discardableResult
   public func write(
     to sink: any Sink, label: String,
@@ -31,7 +34,16 @@ extension DStream {
   ) -> OutputDefinition {
     context.addOutput(label: label, sink: sink) { [self] frame in
       dataset(frame).map { dataset in
-        SinkJob(dataset: dataset) { partition, task in try encode(dataset, partition, task) }
+        guard let probe = frame.probe else {
+          return SinkJob(dataset: dataset) { partition, task in try encode(dataset, partition, task) }
+        }
+        let digest = ElementDigest<Element>()
+        return SinkJob(dataset: dataset) { partition, task in
+          var records: [UInt64] = []
+          let output = try encode(dataset.watched { records.append(digest($0)) }, partition, task)
+          probe.take(partition, records)
+          return output
+        }
       }
     }
   }

@@ -79,6 +79,9 @@ public class AnyDStream: @unchecked Sendable {
   /// A batch failed: its dataset goes, and what windows kept of it. It may run again, and is then made anew.
   package func discard(_ batch: BatchNumber) { for discard in discards { discard(batch) } }
 
+  /// The job has ended: what it is computed with goes, and with it what holds the stream in turn.
+  package func release() { discards = [] }
+
   package func onDiscard(_ body: @escaping @Sendable (BatchNumber) -> Void) { discards.append(body) }
 
   /// Counts a window that is made of the stream; true where there was one before.
@@ -101,8 +104,9 @@ public class DStream<Element>: AnyDStream, @unchecked Sendable {
   /// Makes the dataset of a batch; nil where the stream has none at that time (a window between its slides).
   public typealias Generate = @Sendable (BatchFrame) -> RDD<Element>?
 
-  private let generate: Generate
-  private let windowEnd: (@Sendable (BatchFrame) -> Timestamp?)?
+  /// nil once the job has ended.
+  private var generate: Generate?
+  private var windowEnd: (@Sendable (BatchFrame) -> Timestamp?)?
   /// Marks a batch's dataset to be kept, or not to be kept any more; nil where it is computed anew for each use.
   private var keeping: (@Sendable (RDD<Element>) -> Void)?
   /// Cuts the lineage of the datasets of batches whose times are multiples of the duration; see `checkpoint`.
@@ -138,7 +142,7 @@ public class DStream<Element>: AnyDStream, @unchecked Sendable {
   /// The dataset of the batch; the same object however often it is asked for. On the driver's loop.
   public func dataset(_ frame: BatchFrame) -> RDD<Element>? {
     if let last = remembered.last, last.frame.number == frame.number { return last.dataset }
-    let entry = Remembered(frame: frame.identity, time: time(frame), dataset: generate(frame))
+    let entry = Remembered(frame: frame.identity, time: time(frame), dataset: generate?(frame))
     if let dataset = entry.dataset {
       keeping?(dataset)
       if let cutting, frame.time.isMultiple(of: cutting.interval) { cutting.cut(dataset) }
@@ -169,6 +173,12 @@ public class DStream<Element>: AnyDStream, @unchecked Sendable {
   package override func discard(_ batch: BatchNumber) {
     remembered.removeAll { $0.frame.number == batch }
     super.discard(batch)
+  }
+
+  package override func release() {
+    (generate, windowEnd, keeping, cutting) = (nil, nil, nil, nil)
+    remembered = []
+    super.release()
   }
 
   package override var rememberedCount: Int { remembered.count }

@@ -11,10 +11,12 @@ extension Driver {
         throw .invalidDefinition("the job has no input: add a stream of topics, files or a queue")
       }
       policy = try FailurePolicy { context.setting($0) }
+      determinismCheck = try DeterminismCheck { context.setting($0) }
       try controlRates()
       if let directory = environment.checkpointDirectory {
         let checkpoint = try Checkpoint(
-          directory: directory, files: environment.world.files, jobName: environment.jobName, sync: try syncSetting())
+          directory: directory, files: environment.world.files, jobName: environment.jobName,
+          processID: environment.processID, sync: try syncSetting())
         self.checkpoint = checkpoint
         context.writer = checkpoint.writer
       }
@@ -102,7 +104,10 @@ extension Driver {
 
   private func syncSetting() throws(StreamingError) -> Checkpoint.Sync {
     let key = "sluice.streaming.checkpoint.sync"
-    guard let text = context.setting(key) else { return .commits }
+    guard let text = context.setting(key) else {
+      // Where batches may come again, none of them waits for the disk.
+      return context.setting("sluice.streaming.guarantee") == "at-least-once" ? .none : .commits
+    }
     guard let sync = Checkpoint.Sync(rawValue: text) else {
       throw .invalidDefinition("\(key): `\(text)` is not known; choose none, commits or all")
     }

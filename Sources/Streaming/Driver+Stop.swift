@@ -33,9 +33,14 @@ extension Driver {
         return
       }
       let number = batch.frame.number
-      environment.loop.after(gracefulStopTimeout) { [self] in giveUp(number) }
+      stopTimers.append(environment.loop.after(gracefulStopTimeout) { [self] in giveUp(number) })
       if !gracefully { batch.cancel() }
     }
+  }
+
+  /// Stops after a while, where the job has not ended by then.
+  func stop(gracefully: Bool, after wait: Duration) {
+    stopTimers.append(environment.loop.after(wait) { [self] in stop(gracefully: gracefully) })
   }
 
   /// Ends the job without the batch, where it still runs.
@@ -77,12 +82,13 @@ extension Driver {
     outcome = .some(error)
     stopSourcesIfQuiet()
     guard !areSourcesStopping else { return }
-    environment.loop.after(gracefulStopTimeout) { [self] in
-      guard !areSourcesStopping else { return }
-      environment.log(
-        "the offsets of the last batch were not committed within \(gracefulStopTimeout.text): a restart repeats it")
-      stopSources()
-    }
+    stopTimers.append(
+      environment.loop.after(gracefulStopTimeout) { [self] in
+        guard !areSourcesStopping else { return }
+        environment.log(
+          "the offsets of the last batch were not committed within \(gracefulStopTimeout.text): a restart repeats it")
+        stopSources()
+      })
   }
 
   /// Sources stop only when the offsets of the last batch are stored.
@@ -99,7 +105,7 @@ extension Driver {
     let end: @Sendable () -> Void = { [self] in
       checkpoint?.close()
       for closing in closings { closing() }
-      terminated(outcome)
+      terminated?(outcome)
     }
     if context.sources.isEmpty { return end() }
     for source in context.sources {

@@ -23,16 +23,20 @@ final class Driver: @unchecked Sendable {
 
   let context: StreamingContext
   let environment: StreamingEnvironment
-  let listeners: [any StreamingListener]
-  let terminated: @Sendable ((any Error)?) -> Void
+  private(set) var listeners: [any StreamingListener]
+  private(set) var terminated: (@Sendable ((any Error)?) -> Void)?
 
   var phase = Phase.starting
   var clock: BatchClock?
   var checkpoint: Checkpoint?
   var policy = FailurePolicy.stop
+  /// Which batches are computed twice.
+  var determinismCheck: DeterminismCheck?
   var lastNumber: BatchNumber = 0
   var lastTime: Timestamp?
   var tickTimer: TimerID?
+  /// Bounds of the stop.
+  var stopTimers: [TimerID] = []
   /// Batches follow each other without waiting for ticks, up to the ends the sources had when it was asked for.
   var isDraining: Bool
   var batch: BatchRun?
@@ -65,6 +69,14 @@ final class Driver: @unchecked Sendable {
     self.terminated = terminated
     isDraining = context.environment.availableNow
     coordinator = OutputCoordinator(context.environment.scheduler)
+  }
+
+  /// The job has ended: lets go of what may hold the driver in turn.
+  func release() {
+    for timer in stopTimers { environment.loop.cancel(timer) }
+    batch?.release()
+    (listeners, terminated, decider, checkpoint) = ([], nil, nil, nil)
+    (rateControllers, replays, planned, batch, decision) = ([], [], nil, nil, nil)
   }
 
   // MARK: Ticks
@@ -154,7 +166,13 @@ final class Driver: @unchecked Sendable {
   // MARK: Run
 
   func run(_ frame: BatchFrame, _ info: BatchInfo) {
-    let plan = BatchRun.CommitPlan(decider: decider) { [self] run, prepared, then in decide(run, prepared, then) }
+    var plan = BatchRun.CommitPlan(decider: decider) { [self] run, prepared, then in decide(run, prepared, then) }
+    plan.isChecked = determinismCheck?.isDue(info) ?? false
+    plan.rewind = { [self] in
+      for stream in context.streams { stream.discard(frame.number) }
+      for participant in context.participants { participant.aborted(frame.identity) }
+      replan(frame)
+    }
     let run = BatchRun(frame, info, context, listeners, plan: plan) { [self] end in batchEnded(end, info) }
     batch = run
     run.start(coordinator)
@@ -258,9 +276,7 @@ final class Driver: @unchecked Sendable {
       tickTimer = environment.loop.after(wait) { [self, info] in
         tickTimer = nil
         guard phase == .running || phase == .starting, batch == nil, failure == nil else { return }
-        for participant in context.participants {
-          participant.replan(frame.identity, frame.plans, note: planned?.note(participant.key))
-        }
+        replan(frame)
         run(frame, info)
       }
       return true
@@ -275,6 +291,13 @@ final class Driver: @unchecked Sendable {
       }
       goOn()
       return true
+    }
+  }
+
+  /// Has the participants take up a batch that is computed again.
+  private func replan(_ frame: BatchFrame) {
+    for participant in context.participants {
+      participant.replan(frame.identity, frame.plans, note: planned?.note(participant.key))
     }
   }
 

@@ -228,6 +228,8 @@ public struct BatchFrame: Sendable {
   public var previousTime: Timestamp?
   /// The plans, one a source, in the order of definition.
   public var plans: [SourcePlan]
+  /// Takes the numbers of what an output hands to its sink, where the batch is computed twice.
+  package var probe: OutputProbe?
   /// Made by the driver for each batch, when all sources have planned.
   public init(identity: BatchIdentity, previousTime: Timestamp?, plans: [SourcePlan]) {
     self.identity = identity

@@ -14,6 +14,8 @@ public struct StreamingEnvironment: Sendable {
   public var scheduler: DAGScheduler
   /// The job's name; its consumer group and its checkpoint carry it.
   public var jobName: String
+  /// The number of the process, which locks name to whoever comes too late; nil leaves it out.
+  public var processID: Int32?
   /// Where the commit log stands; nil keeps none.
   public var checkpointDirectory: String?
   /// Work through what the sources hold at start, in batches, then stop.
@@ -28,14 +30,15 @@ public struct StreamingEnvironment: Sendable {
   /// Without the optional parts: no commit log, runs until stopped, all settings at their defaults, and text goes
   /// nowhere.
   public init(
-    world: World, loop: any Loop, scheduler: DAGScheduler, jobName: String, checkpointDirectory: String? = nil,
-    availableNow: Bool = false, settings: [String: String] = [:],
+    world: World, loop: any Loop, scheduler: DAGScheduler, jobName: String, processID: Int32? = nil,
+    checkpointDirectory: String? = nil, availableNow: Bool = false, settings: [String: String] = [:],
     print: @escaping @Sendable (String) -> Void = { _ in }, log: @escaping @Sendable (String) -> Void = { _ in }
   ) {
     self.world = world
     self.loop = loop
     self.scheduler = scheduler
     self.jobName = jobName
+    self.processID = processID
     self.checkpointDirectory = checkpointDirectory
     self.availableNow = availableNow
     self.settings = settings
@@ -83,8 +86,9 @@ public final class StreamingContext: @unchecked Sendable {
   /// Of the checkpoint folder, once the job has started: whoever writes there looks at it first.
   package var writer: WriterEpoch?
   package private(set) var closings: [@Sendable () -> Void] = []
+  private var releases: [@Sendable () -> Void] = []
   private var attachments: [ObjectIdentifier: AnyObject] = [:]
-  private var driver: Driver?
+  private(set) var driver: Driver?
   /// How long every stream keeps its datasets; see `remember`.
   package var rememberDuration: Duration = .zero
   /// Whether streams free what they kept of datasets that they forget.
@@ -169,6 +173,10 @@ public final class StreamingContext: @unchecked Sendable {
   /// Calls `body` on the driver's loop when the job has ended, whichever way, and its sources have stopped: for what it
   /// shares with nobody else, such as connections.
   package func atStop(_ body: @escaping @Sendable () -> Void) { closings.append(body) }
+
+  /// Calls `body` on the driver's loop when the job has ended and everything that it was made of goes: for parts that hold
+  /// each other, or the context.
+  package func atRelease(_ body: @escaping @Sendable () -> Void) { releases.append(body) }
 
   /// One object of a type that belongs to this context, made at the first call: what extensions of the context share.
   package func attachment<T: AnyObject>(_ type: T.Type, make: () throws -> T) rethrows -> T {
@@ -264,10 +272,25 @@ public final class StreamingContext: @unchecked Sendable {
       life.store(.stopped, ordering: .sequentiallyConsistent)
       if error == nil { for ending in endings { ending() } }
       terminated(error)
+      release()
     }
     self.driver = driver
     life.store(.active, ordering: .sequentiallyConsistent)
     environment.loop.post { driver.start() }
+  }
+
+  /// Lets go of all that the job was made of: the context and its streams, sources and sinks hold each other while it is
+  /// defined and runs, and none of them would ever be freed. Names and settings stay. Streams have no datasets any more.
+  ///
+  /// Called when the job has ended, and for a job whose process has died in simulation. On the driver's loop.
+  package func release() {
+    driver?.release()
+    driver = nil
+    for body in releases { body() }
+    for stream in streams { stream.release() }
+    for index in outputs.indices { outputs[index].kind = .action { _ in } }
+    (streams, sources, sourceOfStream, participants, listeners, attachments) = ([], [], [:], [], [], [:])
+    (preparations, endings, closings, releases) = ([], [], [], [])
   }
 
   /// Where the context is in its life. Callable from anywhere.
@@ -289,7 +312,7 @@ public final class StreamingContext: @unchecked Sendable {
       }
       isStopAsked = true
       driver.stopAtPresentEnd()
-      environment.loop.after(driver.gracefulStopTimeout) { driver.stop(gracefully: true) }
+      driver.stop(gracefully: true, after: driver.gracefulStopTimeout)
     }
   }
 

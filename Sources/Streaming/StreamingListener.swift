@@ -69,6 +69,9 @@ public struct BatchInfo: Sendable {
   public var lags: [String: SourceLag] = [:]
   /// How much the batch could take of each source whose rate is controlled, by the source's name.
   public var rates: [String: RateDecision] = [:]
+  /// What differed where the batch was computed twice: see `sluice.streaming.checkDeterminism`. In `counters` under
+  /// `nondeterministic` as well.
+  public var differences: [BatchDifference] = []
   /// Whether it was planned by an earlier run of the job and is run again.
   public var isReplay = false
   /// Attempts so far, this one included: more than 1 where the failure policy retries.

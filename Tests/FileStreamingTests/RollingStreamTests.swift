@@ -14,33 +14,64 @@ import Testing
     try files.list(folder).filter { !PathPattern.isHidden($0) }
   }
 
-  /// 100 ms batches for ten minutes give files of the target size, not 6,000 of them.
-  @Test func smallBatchesGiveFilesOfTheTargetSize() throws {
+  /// 100 ms batches for ten minutes give files of the target size, not 6,000 of them, and a manifest that stays small.
+  @Test(arguments: [CompressionCodec.none, .gzip])
+  func smallBatchesGiveFilesOfTheTargetSize(codec: CompressionCodec) throws {
     let harness = try FolderHarness(interval: .milliseconds(100), checkpoint: nil, settings: [:])
-    let queue = QueueSource<Int>()
+    let batches = 6000
     let perBatch = 20
-    for batch in 0..<6000 { queue.append(Array(batch * perBatch..<(batch + 1) * perBatch)) }
-    let size: Int64 = 64 << 10
+    var random = SeededRandom(seed: 3)
+    // Text that gzip takes a part off.
+    let noise = Bytes((0..<1 << 16).map { _ in UInt8.random(in: 97...122, using: &random) })
+    @Sendable func content(_ number: Int) -> Bytes {
+      let start = number &* 7919 % (noise.count - 150)
+      return noise[start..<start + 150]
+    }
+    let queue = QueueSource<Int>()
+    for batch in 0..<batches { queue.append(Array(batch * perBatch..<(batch + 1) * perBatch)) }
+    let size: Int64 = 1 << 20
     harness.context.queueStream(queue, partitions: 2).saveToFiles(
-      "/out", format: .text { number, line in line.append("record number \(number)") },
-      rolling: RollingPolicy(size: size, age: .seconds(3600)))
+      "/out",
+      format: .text { number, line in
+        line.append("\(number) ")
+        content(number).withUnsafeBytes { line.append($0) }
+      }, compression: codec, rolling: RollingPolicy(size: size, age: .seconds(3600)))
     try harness.start()
-    try harness.simulation.run(for: .seconds(601))
+    var manifestMax: Int64 = 0
+    for _ in 0..<601 {
+      try harness.simulation.run(for: .seconds(1))
+      let bytes = try harness.files.attributes("/out/_sluice/manifest-1")?.size
+      manifestMax = max(manifestMax, try #require(bytes))
+    }
     let rolled = try Self.names(harness.files, "/out")
+    let open = try #require(try FolderReport(directory: "/out", files: harness.files).committed.last)
     try harness.stop()
     #expect(harness.end == ["ended"])
-    var text = ""
+
+    var expected = ByteWriter()
+    for number in 0..<batches * perBatch {
+      expected.append("\(number) ")
+      expected.append(content(number))
+      expected.append("\n")
+    }
+    var found = ByteWriter()
     var sizes: [Int64] = []
     for name in try Self.names(harness.files, "/out") {
-      text += String(try harness.files.contents(of: "/out/\(name)"))
-      sizes.append(try harness.files.attributes("/out/\(name)")?.size ?? 0)
+      let bytes = try harness.files.contents(of: "/out/\(name)")
+      sizes.append(Int64(bytes.count))
+      found.append(codec == .none ? bytes : try CodecWorkspace().decompress(bytes, with: codec, limit: 1 << 30))
     }
-    let numbers = text.split(separator: "\n").map { String($0.split(separator: " ").last ?? "") }
-    #expect(numbers == (0..<6000 * perBatch).map { String($0) })
+    let (foundText, expectedText) = (found.finish(), expected.finish())
+    #expect(foundText == expectedText)
     // All but the last, which the end of the job closed.
     let whole = sizes.dropLast()
-    #expect(whole.count > 20 && whole.count == rolled.count, "\(sizes.count) files")
-    #expect(whole.allSatisfy { $0 >= size && $0 < size + 600 }, "\(sizes)")
+    #expect(whole.count > 8 && whole.count == rolled.count, "\(sizes.count) files")
+    let batchBytes = open.length / open.batches
+    #expect(whole.allSatisfy { $0 >= size && $0 < size + 2 * batchBytes }, "\(sizes)")
+    let (least, most) = codec == .none ? (Int64(3_000), Int64(3_500)) : (2_000, 3_000)
+    #expect(batchBytes > least && batchBytes < most, "\(batchBytes) bytes a batch")
+    // What 6,000 entries take is more than it ever has.
+    #expect(manifestMax > 256 << 10 && manifestMax < (1 << 20) + (4 << 10), "\(manifestMax) bytes of manifest")
     #expect(try FolderReport(directory: "/out", files: harness.files).verify().problems == [])
   }
 

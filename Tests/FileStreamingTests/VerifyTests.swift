@@ -63,8 +63,12 @@ import Testing
         "a/part-00001-00000001.txt has 76 bytes, 72 were committed: what follows them was never committed"
       ])
     #expect(
-      try Self.damage { try $0.removeFile(Self.first) } == [
-        "/out/a/part-00001-00000001.txt is gone: batches 1 to 3 had 3 records in it"
+      try Self.damage { try $0.removeFile("/out/a/part-00001-00000003.txt") } == [
+        "/out/a/part-00001-00000003.txt is gone: batches 4 to 6 had 3 records in it"
+      ])
+    #expect(
+      try Self.damage { try $0.removeFile(Self.last) } == [
+        "/out/b/part-00001-00000002.txt is gone: batches 1 to 6 had 6 records in it"
       ])
     #expect(
       try Self.damage { try $0.open(Self.last, .readWrite).truncate(to: 7) } == [
@@ -79,6 +83,40 @@ import Testing
     // What readers skip is no damage.
     #expect(try Self.damage { _ = try $0.open("/out/a/_SUCCESS", .create) } == [])
     #expect(throws: FileStreamingError.self) { try FolderReport(directory: "/", files: try Self.folder().reader()) }
+  }
+
+  /// Rolled files that their user has removed, the oldest first, are no damage; one from between others is.
+  @Test(arguments: [false, true]) func whatWasRemovedAfterItWasCompleteIsCounted(isCompacted: Bool) throws {
+    let rig = FolderRig(seed: 1, isDeciding: true, rolling: RollingPolicy(size: 1, age: .seconds(1000)))
+    if !isCompacted { rig.limits = FolderManifest.Limits() }
+    try rig.start()
+    for number in Int64(1)...20 {
+      try rig.run(number, [.init(partition: 0, directory: number % 2 == 0 ? "a" : "b", text: "x")])
+    }
+    #expect(try !rig.reader().list("/out/_sluice/ledgers").isEmpty == isCompacted)
+    let names = try rig.reader().list("/out/a")
+    #expect(names.count == 10)
+    for name in names.prefix(3) { try rig.reader().removeFile("/out/a/\(name)") }
+    let result = try rig.report().verify()
+    #expect(result.problems == [])
+    #expect(
+      result.notes == ["3 files of batches 2 to 6 with 3 records are gone (removed after they were complete)"])
+    #expect(result.removed == 3 && result.files == 17 && result.records == 17)
+    #expect(try rig.report().verify(isStrict: true).problems.count == 3)
+    // The job goes on, and so does a later start.
+    try rig.run(21, [.init(partition: 0, directory: "a", text: "x")])
+    rig.process.kill()
+    rig.restart()
+    #expect(try rig.start() == 21)
+    #expect(try rig.report().verify().problems == [])
+    try rig.reader().removeFile("/out/a/\(names[4])")
+    #expect(
+      try rig.report().verify().problems == ["/out/a/\(names[4]) is gone: batches 10 to 10 had 1 records in it"])
+    // All that is left of the directory.
+    for name in try rig.reader().list("/out/a") where !name.hasPrefix(".") {
+      try rig.reader().removeFile("/out/a/\(name)")
+    }
+    #expect(try rig.report().verify().problems == [])
   }
 
   /// Batches whose entries are lost from the middle of the manifest.

@@ -58,6 +58,8 @@ enum ImportTable {
     ],
     // What benchmarks share.
     "CAllocationCounts": [], "BenchmarkWorkload": ["KafkaProtocol", "Codecs", "Groundwork"],
+    // A program that tests start: a producer without an engine.
+    "AbortedTransactions": ["KafkaClients", "KafkaProtocol", "LinuxSystem", "SystemInterfaces", "Groundwork"],
     // The simulation stands where LinuxSystem stands.
     "Simulation": ["SystemInterfaces", "Groundwork"],
   ]

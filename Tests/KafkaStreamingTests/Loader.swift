@@ -25,6 +25,7 @@ final class Loader {
     client = KafkaClient(
       world: process.world, loop: process.makeLoop(named: "client"),
       configuration: ClientConfiguration(bootstrap: [PathHarness.address], clientID: "loader"))
+    process.atEnd { [client] in client.close() }
     let state = state
     producer = Producer(client) { delivery in
       let partition = Int(delivery.partition.partition.rawValue)

@@ -33,6 +33,7 @@ final class PathHarness {
       world: userProcess.world, loop: userProcess.makeLoop(named: "client"),
       configuration: ClientConfiguration(bootstrap: [PathHarness.address], clientID: "user"))
     producer = Producer(client)
+    userProcess.atEnd { [client] in client.close() }
     try startBroker()
   }
 

@@ -1,7 +1,7 @@
 import Datasets
 import Groundwork
 import JobScheduling
-import KafkaStreaming
+@testable import KafkaStreaming
 import Simulation
 import Streaming
 import SystemInterfaces
@@ -45,8 +45,15 @@ final class PathJob {
         log: { lines.value.append($0) }))
     if isClusterAttached { context.attach(KafkaCluster(bootstrap: { [bootstrap] })) }
     context.addStreamingListener(listener)
+    process.atEnd { [weak context, weak scheduler] in
+      (try? context?.attachment(KafkaConnection.self) { throw NoConnection() })?.client.close()
+      context?.release()
+      scheduler?.release()
+    }
     try define(context)
   }
+
+  private struct NoConnection: Error {}
 
   /// What was logged and printed.
   var log: [String] { lines.value }

@@ -18,6 +18,7 @@ public final class SimulatedProcess: @unchecked Sendable {
   public private(set) var isPaused = false
   private let seed: UInt64
   private let executors: Int
+  private var endings: [() -> Void] = []
 
   init(_ name: String, in simulation: SimulatedWorld, disk: SimulatedDisk, executors: Int, seed: UInt64) {
     self.name = name
@@ -39,6 +40,17 @@ public final class SimulatedProcess: @unchecked Sendable {
   /// A loop of this process.
   public func makeLoop(named name: String) -> SimulatedLoop {
     SimulatedLoop("\(self.name)/\(name)", of: self, in: simulation)
+  }
+
+  /// Calls `body` when the world ends: for what the process holds and nobody frees, because its parts hold each other. A
+  /// real process that dies frees everything.
+  public func atEnd(_ body: @escaping () -> Void) { endings.append(body) }
+
+  func end() {
+    kill()
+    let endings = endings
+    self.endings = []
+    for body in endings { body() }
   }
 
   /// The process stands still from the next event on.

@@ -100,8 +100,10 @@ public final class SimulatedWorld: @unchecked Sendable {
   /// in it any more.
   public func end() {
     var disks = [disk]
+    // All of them are dead before one frees what it holds.
+    for process in processes { process.kill() }
     for process in processes {
-      process.kill()
+      process.end()
       if !disks.contains(where: { $0 === process.disk }) { disks.append(process.disk) }
     }
     for disk in disks { disk.end() }

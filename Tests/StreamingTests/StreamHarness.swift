@@ -36,6 +36,10 @@ final class StreamHarness {
         world: process.world, loop: loop, scheduler: scheduler, jobName: jobName, checkpointDirectory: checkpoint,
         availableNow: availableNow, settings: settings, print: { printed.value += $0 }, log: { logged.value.append($0) }
       ))
+    process.atEnd { [weak context, weak scheduler] in
+      context?.release()
+      scheduler?.release()
+    }
   }
 
   var log: [String] { logged.value }

@@ -27,7 +27,7 @@ extension DStream {
   ///   - path: in which folder below the output folder an element's file stands.
   /// - Returns: the output, to be named.
   @discardableResult
-  @inlinable public func saveToFiles(
+  @_disfavoredOverload @inlinable public func saveToFiles(
     _ directory: String, format: FileFormat<Element> = .text, compression: CompressionCodec = .none,
     rolling: RollingPolicy = RollingPolicy(), path: FilePath<Element> = ""
   ) -> OutputDefinition {
@@ -82,6 +82,7 @@ extension DStream {
     if folder.isEmpty { return refuse("the output folder has no name") }
     if let problem = rolling.problem ?? path.problem { return refuse(problem) }
     var settings = FolderWriter.Settings(folder: folder, job: environment.jobName)
+    settings.processID = environment.processID
     settings.rolling = rolling
     settings.acceptsRepeats = context.setting("sluice.streaming.guarantee") == "at-least-once"
     do {

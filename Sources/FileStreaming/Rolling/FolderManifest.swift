@@ -21,8 +21,9 @@ package enum FolderLayout {
   static func ledger(_ folder: String, _ epoch: Int64, _ index: Int64) -> String {
     "\(ledgers(folder))/\(epoch)-\(index)"
   }
-  /// What the lock says while a writer lives, and after it died.
+  /// What the lock says while a writer lives, and after it died; its process may stand behind.
   static func holder(_ job: String, _ epoch: Int64) -> String { "job \(job) (writer epoch \(epoch))" }
+  static func process(_ processID: Int32?) -> String { processID.map { ", pid \($0)" } ?? "" }
 
   /// The numbers behind a prefix among names, ascending.
   static func numbers(_ prefix: String, in names: [String]) -> [Int64] {
@@ -89,7 +90,7 @@ final class FolderManifest {
   ///   it returns; called with the new epoch. The predecessor can decide nothing any more by then.
   /// - Throws: `FileStreamingError.folderInUse`, `folderOfAnotherJob`, `damagedManifest`, `FileError`, `JournalError`.
   static func takeOver(
-    _ folder: String, job: String, in files: any FileStore, limits: Limits = Limits(),
+    _ folder: String, job: String, processID: Int32? = nil, in files: any FileStore, limits: Limits = Limits(),
     settle: (_ predecessor: Predecessor?, _ epoch: Int64) throws -> FolderState?
   ) throws -> FolderManifest {
     try files.createDirectories(FolderLayout.ledgers(folder))
@@ -98,7 +99,7 @@ final class FolderManifest {
     let lastHolder = try files.attributes(lockPath) == nil ? "" : String(try files.contents(of: lockPath))
     let lock: any FileLock
     do throws(FileError) {
-      lock = try files.lock(lockPath, holder: "job \(job)")
+      lock = try files.lock(lockPath, holder: "job \(job)" + FolderLayout.process(processID))
     } catch {
       guard case .locked(let holder) = error.code else { throw error }
       throw FileStreamingError.folderInUse(folder, holder: holder)
@@ -129,7 +130,8 @@ final class FolderManifest {
       if let state {
         guard state.job == job else { throw FileStreamingError.folderOfAnotherJob(folder, job: state.job) }
         predecessor = Predecessor(
-          state: state, isDead: lastHolder == FolderLayout.holder(state.job, state.epoch), tailBytes: scan.tailBytes)
+          state: state, isDead: lastHolder.hasPrefix(FolderLayout.holder(state.job, state.epoch)),
+          tailBytes: scan.tailBytes)
       }
     }
     var state = try settle(predecessor, epoch) ?? FolderState(job: job, epoch: epoch)
@@ -140,7 +142,7 @@ final class FolderManifest {
     for name in names where isLeftover(name, epoch) {
       try files.removeTree("\(inner)/\(name)")
     }
-    try lock.update(holder: FolderLayout.holder(job, epoch))
+    try lock.update(holder: FolderLayout.holder(job, epoch) + FolderLayout.process(processID))
     let (journal, _) = try Journal.open(path, in: files) { _, _ in }
     let manifest = FolderManifest(folder, state, files, limits, journal, lock)
     try manifest.checkEpoch()
@@ -202,6 +204,13 @@ final class FolderManifest {
     } catch {
       throw FileStreamingError.outOfOrder(folder, reason: error.reason)
     }
+  }
+
+  /// Appends an entry and carries it past a power loss together with what it tells of. Where that fails, the entry counts
+  /// all the same until another takes it back.
+  func append(_ entry: ManifestEntry, syncedWith others: [any File]) throws {
+    try append(entry, sync: false)
+    try journal.sync(with: others)
   }
 
   /// Carries past a power loss what was appended without a sync.

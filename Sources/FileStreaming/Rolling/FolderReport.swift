@@ -118,6 +118,8 @@ package struct FolderReport: Sendable {
     package var problems: [String] = []
     /// What is odd and does no harm.
     package var notes: [String] = []
+    /// Files that were removed after they were complete, by whoever uses the folder.
+    package var removed = 0
     /// Files, bytes and records that were read and found as committed.
     package var files = 0
     package var bytes: Int64 = 0
@@ -125,17 +127,41 @@ package struct FolderReport: Sendable {
   }
 
   /// Reads every committed byte and compares it with the manifest. O(bytes).
-  package func verify() throws -> Verification {
+  ///
+  /// Rolled files belong to whoever uses the folder, and the old ones may be removed: that a file is gone is no damage
+  /// where it had its final name for good and all older files of its directory are gone as well. One that is missing
+  /// between others is.
+  /// - Parameter isStrict: whether every file that is gone is damage.
+  package func verify(isStrict: Bool = false) throws -> Verification {
     var result = Verification()
     result.problems = problems
+    var removed: [OutputFile] = []
+    /// Directories in which a file is still there.
+    var holding: Set<String> = []
     for file in committed {
-      if let problem = try damage(of: file) {
-        result.problems.append(problem)
-      } else {
+      switch try finding(file) {
+      case .asCommitted:
         result.files += 1
         result.bytes += file.length
         result.records += file.records
+      case .damaged(let problem): result.problems.append(problem)
+      case .gone where file.phase == .placed && !isStrict && !holding.contains(file.directory):
+        removed.append(file)
+        continue
+      case .gone:
+        result.problems.append(
+          "\(directory)/\(file.path) is gone: batches \(file.firstBatch) to \(file.lastBatch) had \(file.records) "
+            + "records in it")
+        continue
       }
+      holding.insert(file.directory)
+    }
+    if let first = removed.map(\.firstBatch).min(), let last = removed.map(\.lastBatch).max() {
+      let records = removed.reduce(0) { $0 + $1.records }
+      result.removed = removed.count
+      result.notes.append(
+        "\(removed.count) files of batches \(first) to \(last) with \(records) records are gone (removed after they were "
+          + "complete)")
     }
     try checkStrangers(&result)
     if tailBytes > 0 {
@@ -145,8 +171,12 @@ package struct FolderReport: Sendable {
     return result
   }
 
-  /// What is wrong with a file; nil where nothing.
-  private func damage(of file: OutputFile) throws -> String? {
+  private enum Finding {
+    case asCommitted, gone
+    case damaged(String)
+  }
+
+  private func finding(_ file: OutputFile) throws -> Finding {
     let final = "\(directory)/\(file.path)"
     let hidden = "\(directory)/\(file.hiddenPath)"
     // A job may rename it just now.
@@ -154,14 +184,15 @@ package struct FolderReport: Sendable {
     for path in places {
       do throws(FileError) {
         let handle = try files.open(path, .read)
-        return try damage(of: file, path, handle)
+        return try damage(of: file, path, handle).map { .damaged($0) } ?? .asCommitted
       } catch {
-        guard error.code == .notFound else { return "\(path) cannot be read: \(error)" }
+        guard error.code == .notFound else { return .damaged("\(path) cannot be read: \(error)") }
       }
     }
-    return "\(final) is gone: batches \(file.firstBatch) to \(file.lastBatch) had \(file.records) records in it"
+    return .gone
   }
 
+  /// What is wrong with a file; nil where nothing.
   private func damage(of file: OutputFile, _ path: String, _ handle: any File) throws(FileError) -> String? {
     let size = try handle.size()
     let name = path.dropFirst(directory.count + 1)

@@ -24,6 +24,8 @@ extension Admin {
     public var state: String
     /// Whose records it writes.
     public var producer: ProducerIdentity
+    /// The broker that coordinates it.
+    public var coordinator: Int32
     /// After how long the coordinator aborts an open transaction.
     public var timeout: Duration
     /// When the open transaction began; nil where none is open.
@@ -102,22 +104,29 @@ extension Admin {
   public func describeTransaction(_ transactionalID: String, then: @escaping Completion<TransactionDescription>) {
     var request = DescribeTransactionsRequest()
     request.transactionalIDs = [transactionalID]
+    let client = client
     ask(
       request, .transactionCoordinator(transactionalID), "describing transactional id \(transactionalID)", then: then
     ) { answer in
       let found = answer.transactionStates.first
-      return (found?.errorCode ?? .transactionalIDNotFound, found.map(Admin.description))
+      // Known, since it has just answered.
+      let coordinator = client.coordinators[.transactionalID(transactionalID)] ?? -1
+      return (
+        found?.errorCode ?? .transactionalIDNotFound, found.map { Admin.description($0, coordinator: coordinator) }
+      )
     }
   }
 
-  private static func description(_ found: DescribeTransactionsResponse.TransactionState) -> TransactionDescription {
+  private static func description(
+    _ found: DescribeTransactionsResponse.TransactionState, coordinator: Int32
+  ) -> TransactionDescription {
     let partitions = found.topics.flatMap { topic in
       topic.partitions.map { TopicPartition(topic.topic, PartitionIndex($0)) }
     }
     let start = found.transactionStartTimeMilliseconds
     return TransactionDescription(
       transactionalID: found.transactionalID, state: found.transactionState,
-      producer: ProducerIdentity(id: found.producerID, epoch: found.producerEpoch),
+      producer: ProducerIdentity(id: found.producerID, epoch: found.producerEpoch), coordinator: coordinator,
       timeout: .milliseconds(Int64(found.transactionTimeoutMilliseconds)),
       startedAt: start >= 0 ? Timestamp(milliseconds: start) : nil, partitions: partitions.sorted())
   }
@@ -132,7 +141,8 @@ extension Admin {
     request.topics = [topic]
     ask(request, .leader(partition), "describing the producers of \(partition)", then: then) { answer in
       let found = answer.topics.first?.partitions.first
-      return (found?.errorCode ?? .unknownTopicOrPartition, found?.activeProducers.map(Admin.description) ?? [])
+      let producers = found?.activeProducers.sorted { $0.producerID < $1.producerID } ?? []
+      return (found?.errorCode ?? .unknownTopicOrPartition, producers.map(Admin.description))
     }
   }
 

@@ -51,8 +51,9 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.streaming.batchInterval", .duration, "1s", "time between batches"),
     .init("sluice.streaming.checkpoint", .text, nil, "folder for what a restart needs; none keeps nothing"),
     .init(
-      "sluice.streaming.checkpoint.sync", .text, "commits",
-      "what survives a power loss: none, commits (decided batches), all (plans of batches under way too)"),
+      "sluice.streaming.checkpoint.sync", .text, nil,
+      "what survives a power loss: none (the default with at-least-once), commits (decided batches, the default), all "
+        + "(plans of batches under way too)"),
     .init(
       "sluice.streaming.guarantee", .text, nil,
       "exactly-once: batches that write topics are transactions; at-least-once: nothing decides but the commit log"),
@@ -76,6 +77,8 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.streaming.gracefulStopTimeout", .duration, "30s", "bound of a graceful stop"),
     .init("sluice.streaming.unpersist", .boolean, "true", "free what a stream kept of datasets that it forgets"),
     .init("sluice.streaming.concurrentJobs", .integer, "1", "batches at once: only 1, state and commits need order"),
+    .init(
+      "sluice.streaming.checkDeterminism", .text, nil, "compute every Nth batch twice and compare; true: every 100th"),
     .init("sluice.streaming.blockInterval", .duration, "200ms", "received data of this time is one task's work"),
     .init("sluice.streaming.receiver.maxRate", .integer, nil, "most records a second and receiver"),
     .init("sluice.streaming.receiver.writeAheadLog.enable", .boolean, "false", "keep what is received past a crash"),

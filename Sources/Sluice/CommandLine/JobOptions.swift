@@ -20,6 +20,9 @@ public enum JobOptions {
     .flag(
       "available-now", "work through what the topics hold at start, in batches, then stop",
       setting: "sluice.streaming.availableNow"),
+    .flag(
+      "check-determinism", "compute every 100th batch twice, and say where it does not come to the same",
+      setting: "sluice.streaming.checkDeterminism"),
     .value(
       "offsets-from", "WHERE",
       "where to go on when the job's checkpoint and its consumer group differ: checkpoint, or group after a reset",

@@ -11,7 +11,8 @@ enum VerifyCommand: Command {
       The job runs twice over the same input, each time with a broker, a checkpoint and a working folder of its own: \
       once to its end without disturbance, and once with kill -9 at random moments while the input comes. Then each output \
       is compared: topics (committed records), files below --files and tables of --database, both as the job writes them \
-      relative to its working folder. The last line sums up; the exit code is 1 where a record was lost or doubled.
+      relative to its working folder; files that end in .gz, .zst or .lz4 are unpacked. The last line sums up; the exit \
+      code is 1 where a record was lost or doubled.
       Outputs must not depend on where batches begin and end. Where they do, --compare sums adds up numbers by key (counts \
       for each batch), and --compare last takes the newest value of each key (running totals).
       """,
@@ -23,7 +24,8 @@ enum VerifyCommand: Command {
       .value("records", "N", "records that are generated", default: "20000", format: .integer(1...100_000_000)),
       .value("kill-every", "TIME", "mean time between kills", default: "200ms", format: .duration),
       .value("for", "TIME", "how long the input comes and the job is killed", default: "60s", format: .duration),
-      .flag("kill-broker", "kill the broker as well, once for every five kills of the job"),
+      .value("kills", "N", "end after so many kills, in place of --for", format: .integer(1...1_000_000)),
+      .flag("kill-broker", "kill the broker as well, while the job runs or together with it: one of four kills"),
       .repeated("topic", "TOPIC", "an output topic to compare (default: all that the job made)", short: "t"),
       .repeated("files", "DIR", "a folder that the job writes files to"),
       .repeated("database", "FILE", "an SQLite database that the job writes to"),
@@ -38,6 +40,9 @@ enum VerifyCommand: Command {
       .init(
         "sluice verify WordCount --input lines --compare sums --for 10s -- --input lines --output counts",
         "counts for each batch, added up"),
+      .init(
+        "sluice verify KafkaToFiles --input orders --files out --kills 100 --kill-broker -- --topic orders --to out",
+        "files, the broker killed too"),
     ])
 
   static func run(_ options: Options, _ process: CommandProcess) throws -> Int32 {
@@ -47,11 +52,13 @@ enum VerifyCommand: Command {
     defer { stage.end() }
     process.report("both runs are in \(stage.folder); \(plan.lines.count) records go in")
     try stage.reference.runWhole(plan.lines)
-    process.report("the undisturbed run is through; now for \(plan.time.text) with kills")
-    let kills = try stage.disturbed.runKilled(plan.lines, plan)
+    let extent = plan.kills.map { "until it was killed \($0) times" } ?? "for \(plan.time.text) with kills"
+    process.report("the undisturbed run is through; now \(extent)")
+    let kills = try stage.disturbed.runKilled(plan.lines, plan, process)
+    process.report(kills.text)
     let report = try VerifyReport(plan, stage, process)
-    process.show(report.text(kills: kills))
-    stage.keepsFolder = !report.isClean
+    process.show(report.text(kills: kills.count))
+    if !report.isClean { stage.keepsFolder = true }
     if !report.isClean { process.report("what both runs left stands in \(stage.folder)") }
     return report.isClean ? ExitCode.success : ExitCode.failure
   }
@@ -66,6 +73,8 @@ struct VerifyPlan {
   let lines: [Bytes]
   let killEvery: Duration
   let time: Duration
+  /// How many kills end it; nil: the time does.
+  let kills: Int?
   let killsBroker: Bool
   let topics: [String]
   let folders: [String]
@@ -76,19 +85,21 @@ struct VerifyPlan {
   let seed: UInt64
 
   init(_ options: Options, program: String, _ process: CommandProcess) throws {
-    self.program = program
+    // The job runs in a folder of its own.
+    self.program = Self.absolute(program)
     arguments = options.rest
     inputs = try options.all("input").isEmpty ? ["input"] : options.all("input")
     partitions = try options.int("partitions") ?? 4
     killEvery = max(.milliseconds(1), try options.duration("kill-every") ?? .milliseconds(200))
     time = try options.duration("for") ?? .seconds(60)
+    kills = try options.int("kills")
     killsBroker = try options.flag("kill-broker")
     topics = try options.all("topic")
     folders = try options.all("files")
     databases = try options.all("database")
     comparison = VerifyComparison.Kind(rawValue: try options.required("compare")) ?? .records
     interval = try options.duration("batch-interval") ?? .milliseconds(20)
-    folder = try options.string("work")
+    folder = try options.string("work").map { Self.absolute($0) }
     seed = UInt64(try options.int("seed") ?? 1)
     if let file = try options.string("file") {
       lines = Array(try process.world.files.contents(of: file).split(separator: UInt8(ascii: "\n")).map(\.copied))
@@ -96,6 +107,10 @@ struct VerifyPlan {
     } else {
       lines = Self.generated(try options.int("records") ?? 20_000, seed: seed)
     }
+  }
+
+  private static func absolute(_ path: String) -> String {
+    path.hasPrefix("/") ? path : "\(ThisProcess.currentDirectory)/\(path)"
   }
 
   /// Lines of five words out of a hundred, each line with its number in front.

@@ -30,19 +30,24 @@ struct VerifyComparison: Equatable {
     let wanted = Self.amounts(kind, expected)
     let there = Self.amounts(kind, found)
     for (key, amount) in wanted.sorted(by: { $0.key < $1.key }) {
-      let difference = there[key, default: 0] - amount
-      if difference < 0 { lost -= difference }
-      if difference > 0 { doubled += difference }
-      if difference != 0 { note(key, amount, there[key, default: 0]) }
+      guard let found = there[key] else {
+        // What is missing counts, also where its numbers come to nothing.
+        lost += max(1, abs(amount))
+        note(key, "nothing instead of \(amount)")
+        continue
+      }
+      if found < amount { lost += amount - found }
+      if found > amount { doubled += found - amount }
+      if found != amount { note(key, "\(found) instead of \(amount)") }
     }
     for (key, amount) in there.sorted(by: { $0.key < $1.key }) where wanted[key] == nil {
-      doubled += amount
-      note(key, 0, amount)
+      doubled += max(1, abs(amount))
+      note(key, "\(amount) instead of nothing")
     }
   }
 
-  private mutating func note(_ key: String, _ wanted: Int, _ there: Int) {
-    if examples.count < Self.examplesMax { examples.append("\(key): \(there) instead of \(wanted)") }
+  private mutating func note(_ key: String, _ what: String) {
+    if examples.count < Self.examplesMax { examples.append("\(key): \(what)") }
   }
 
   private static func amounts(_ kind: Kind, _ records: [VerifyRecord]) -> [String: Int] {
@@ -51,7 +56,14 @@ struct VerifyComparison: Equatable {
     case .records:
       for record in records { amounts[record.text, default: 0] += 1 }
     case .sums:
-      for record in records { amounts[record.key, default: 0] += Int(record.value) ?? 0 }
+      for record in records {
+        if let number = Int(record.value) {
+          amounts[record.key, default: 0] += number
+        } else {
+          // No number to add up: compared as it is.
+          amounts[record.text, default: 0] += 1
+        }
+      }
     case .last:
       var newest: [String: String] = [:]
       for record in records { newest[record.key] = record.value }

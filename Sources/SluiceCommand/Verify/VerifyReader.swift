@@ -26,17 +26,48 @@ enum VerifyReader {
     return partitions.flatMap { reader.records[$0] ?? [] }
   }
 
-  /// All lines of the files below a folder; names that begin with a dot or an underscore are no output.
+  /// All lines of the files below a folder; names that begin with a dot or an underscore are no output. A first line that
+  /// all CSV files share is taken for their header, and counts once.
   static func files(_ path: String, _ files: any FileStore) throws -> [VerifyRecord] {
-    guard let attributes = try files.attributes(path) else { return [] }
+    var contents: [(path: String, lines: [Bytes])] = []
+    try read(path, files, CodecWorkspace()) { contents.append(($0, $1)) }
+    let tables = contents.indices.filter { isTable(contents[$0].path) && !contents[$0].lines.isEmpty }
+    if let first = tables.first, tables.allSatisfy({ contents[$0].lines[0] == contents[first].lines[0] }) {
+      for index in tables.dropFirst() { contents[index].lines.removeFirst() }
+    }
+    return contents.flatMap { $0.lines.map { VerifyRecord(line: String($0)) } }
+  }
+
+  private static let compressed: [(ending: String, codec: CompressionCodec)] = [
+    (".gz", .gzip), (".zst", .zstd), (".zstd", .zstd), (".lz4", .lz4),
+  ]
+
+  private static func isTable(_ path: String) -> Bool {
+    ([""] + compressed.map(\.ending)).contains { path.hasSuffix(".csv" + $0) }
+  }
+
+  private static func read(
+    _ path: String, _ files: any FileStore, _ workspace: CodecWorkspace, _ take: (String, [Bytes]) -> Void
+  ) throws {
+    guard let attributes = try files.attributes(path) else { return }
     if attributes.isDirectory {
-      return try files.list(path).sorted().filter { !$0.hasPrefix(".") && !$0.hasPrefix("_") }
-        .flatMap { try Self.files("\(path)/\($0)", files) }
+      for name in try files.list(path).sorted() where !name.hasPrefix(".") && !name.hasPrefix("_") {
+        try read("\(path)/\(name)", files, workspace, take)
+      }
+      return
     }
-    for ending in [".gz", ".zst", ".lz4"] where path.hasSuffix(ending) {
-      throw CommandError("\(path) is compressed: let the job write plain files for this", exitCode: ExitCode.usage)
+    var content = try files.contents(of: path)
+    if let codec = compressed.first(where: { path.hasSuffix($0.ending) })?.codec, !content.isEmpty {
+      do {
+        content =
+          codec == .gzip
+          ? try GzipReader.contents(of: content, limit: .max)
+          : try workspace.decompress(content, with: codec, limit: 4 << 30)
+      } catch {
+        throw CommandError("\(path) cannot be unpacked: \(error)")
+      }
     }
-    return try files.contents(of: path).split(separator: UInt8(ascii: "\n")).map { VerifyRecord(line: String($0)) }
+    take(path, content.split(separator: UInt8(ascii: "\n")).map { $0 })
   }
 }
 

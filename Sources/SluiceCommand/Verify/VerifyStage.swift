@@ -43,7 +43,7 @@ final class VerifyPlace: @unchecked Sendable {
   private let plan: VerifyPlan
   private let process: CommandProcess
   private var broker: ChildProcess?
-  private var job: ChildProcess?
+  private var job: (process: ChildProcess, exit: Slot<ChildProcess.Exit>)?
   private(set) var address = ""
   private var client: KafkaClient?
 
@@ -56,7 +56,7 @@ final class VerifyPlace: @unchecked Sendable {
     self.plan = plan
     self.process = process
     try process.world.files.createDirectories(work)
-    try startBroker(listen: "127.0.0.1:0")
+    try startBroker()
     let client = KafkaClient(
       world: process.world, loop: process.loop,
       configuration: ClientConfiguration(
@@ -75,25 +75,49 @@ final class VerifyPlace: @unchecked Sendable {
 
   private var environment: [String: String?] { ["XDG_STATE_HOME": "\(folder)/state"] }
 
-  private func startBroker(listen: String) throws {
-    let child = try ChildProcess(
-      ThisProcess.executablePath ?? "sluice", ["broker", "--listen", listen, "--data", "\(folder)/broker"],
-      environment: environment, output: .pipe, error: .file("\(folder)/broker.log", appending: true))
-    broker = child
-    guard let line = child.nextLine(), let at = line.firstRange(of: " at "), let comma = line.firstIndex(of: ",") else {
-      throw CommandError("the broker in \(folder) did not start: see \(folder)/broker.log")
+  // MARK: The broker
+
+  /// Starts it on a port of its own choice, which stays the same over its deaths.
+  private func startBroker() throws {
+    for _ in 0..<20 {
+      // Below the ports that the system hands out: no client's connection, not even one that tries to come back, may have
+      // taken it when the broker starts again.
+      let port = 20_000 + Int(process.world.randomness.next() % 12_000)
+      if try startBroker(at: "127.0.0.1:\(port)") { return }
     }
-    address = String(line[at.upperBound..<comma])
+    throw CommandError("the broker in \(folder) did not start: see \(folder)/broker.log")
+  }
+
+  /// - Returns: whether it serves.
+  private func startBroker(at address: String) throws -> Bool {
+    let child = try ChildProcess(
+      ThisProcess.executablePath ?? "sluice", ["broker", "--listen", address, "--data", "\(folder)/broker"],
+      environment: environment, output: .pipe, error: .file("\(folder)/broker.log", appending: true))
+    guard let line = child.nextLine(), line.contains(" at \(address),") else {
+      child.send(.kill)
+      child.wait()
+      return false
+    }
+    broker = child
+    self.address = address
+    return true
   }
 
   /// Kills the broker and starts it again where it was.
-  private func killBroker() throws {
+  func killBroker() throws {
     broker?.send(.kill)
     broker?.wait()
-    try startBroker(listen: address)
+    broker = nil
+    guard try startBroker(at: address) else {
+      throw CommandError("the broker in \(folder) did not start again after a kill: see \(folder)/broker.log")
+    }
   }
 
-  private func startJob(isLast: Bool) throws -> ChildProcess {
+  // MARK: The job
+
+  var isJobRunning: Bool { job != nil }
+
+  func startJob(isLast: Bool = false) throws {
     var arguments = [
       "--bootstrap-server", address, "--checkpoint", "\(folder)/checkpoint", "--name", "verify", "--batch-interval",
       plan.interval.text,
@@ -102,8 +126,23 @@ final class VerifyPlace: @unchecked Sendable {
     let child = try ChildProcess(
       plan.program, arguments + plan.arguments, environment: environment, directory: work,
       output: .file(log, appending: true), error: .file(log, appending: true))
-    job = child
-    return child
+    let exit = Slot<ChildProcess.Exit>()
+    child.onExit(process.loop) { exit.value = $0 }
+    job = (child, exit)
+  }
+
+  /// Waits until the job has ended, or the time is up.
+  /// - Returns: how it ended; nil where it still runs.
+  func exitOfJob(within time: Duration) throws -> ChildProcess.Exit? {
+    guard let job else { return nil }
+    try process.pump(atMost: time) { job.exit.value != nil }
+    return job.exit.value
+  }
+
+  func killJob() {
+    job?.process.send(.kill)
+    job?.process.wait()
+    job = nil
   }
 
   /// Gives the job all its input at once, and lets it come to its end.
@@ -114,71 +153,41 @@ final class VerifyPlace: @unchecked Sendable {
     try runToEnd()
   }
 
-  /// Kills the job over and over while its input comes, then lets it come to its end.
-  /// - Returns: how often it was killed.
-  func runKilled(_ lines: [Bytes], _ plan: VerifyPlan) throws -> Int {
-    let feed = try VerifyFeed(lines, plan.inputs, plan.partitions, try connection)
-    var random = SeededRandom(seed: plan.seed ^ 0x6B11)
-    let start = process.loop.now
-    var kills = 0
-    var nextNews = start + .seconds(5)
-    while process.loop.now - start < plan.time {
-      let child = try startJob(isLast: false)
-      // Between nothing and twice the mean.
-      let pause = plan.killEvery * (2 * Double(random.next() >> 11) / Double(1 << 53))
-      if let exit = try exit(of: child, within: pause) {
-        throw CommandError("the job ended by itself (\(exit)) \(lastWords())")
-      }
-      child.send(.kill)
-      child.wait()
-      kills += 1
-      if plan.killsBroker, kills % 5 == 0 { try killBroker() }
-      let share = min(1, (process.loop.now - start) / plan.time)
-      feed.send(through: Int(Double(lines.count) * share))
-      if process.loop.now >= nextNews {
-        process.report("\(feed.sent) of \(lines.count) records are in, \(kills) kills")
-        nextNews = nextNews + .seconds(5)
-      }
-    }
-    feed.send(through: lines.count)
-    try feed.finish(process)
-    try runToEnd()
-    return kills
-  }
-
-  private func runToEnd() throws {
-    let child = try startJob(isLast: true)
-    guard let exit = try exit(of: child, within: .seconds(600)) else {
+  func runToEnd() throws {
+    try startJob(isLast: true)
+    guard let exit = try exitOfJob(within: .seconds(600)) else {
       throw CommandError("the job did not come to its end within ten minutes \(lastWords())")
     }
     guard exit == .code(0) else { throw CommandError("the job ended with \(exit) \(lastWords())") }
     job = nil
   }
 
-  /// How it ended; nil where it still runs after so long.
-  private func exit(of child: ChildProcess, within time: Duration) throws -> ChildProcess.Exit? {
-    let exit = Slot<ChildProcess.Exit>()
-    child.onExit(process.loop) { exit.value = $0 }
-    try process.pump(atMost: time) { exit.value != nil }
-    return exit.value
+  /// Changes with each batch that the job commits.
+  var committedBytes: Int64 {
+    let files = process.world.files
+    let names = (try? files.list("\(folder)/checkpoint/commits")) ?? []
+    return names.reduce(0) { $0 + ((try? files.attributes("\(folder)/checkpoint/commits/\($1)"))?.size ?? 0) }
   }
 
-  private func lastWords() -> String {
+  /// What the job said last, for an error.
+  func lastWords() -> String {
     let text = (try? process.world.files.contents(of: log)).map { String($0) } ?? ""
     let lines = text.split(separator: "\n").suffix(5).joined(separator: "\n  ")
     return "(its output is in \(log)):\n  \(lines)"
   }
 
   func end() {
-    for child in [job, broker] { child?.send(.kill); child?.wait() }
+    killJob()
+    broker?.send(.kill)
+    broker?.wait()
     client?.close()
-    (job, broker, client) = (nil, nil, nil)
+    (broker, client) = (nil, nil)
   }
 }
 
 /// Records on their way into the input topics: line n goes to topic and partition n modulo their number, so that two runs
 /// get the same.
-private final class VerifyFeed {
+final class VerifyFeed {
   private let lines: [Bytes]
   private let topics: [String]
   private let partitions: Int
@@ -211,6 +220,7 @@ private final class VerifyFeed {
     }
   }
 
+  /// Waits until all that was sent is acknowledged.
   func finish(_ process: CommandProcess) throws {
     let isDone = Slot<Bool>()
     producer.flush { _ in isDone.value = true }

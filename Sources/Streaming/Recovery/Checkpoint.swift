@@ -39,16 +39,21 @@ package final class Checkpoint {
   package private(set) var last: BatchRecord?
 
   /// Opens the folder, made if need be, and takes its lock.
-  /// - Parameter jobName: the folder belongs to the job of this name from its first start on.
+  /// - Parameters:
+  ///   - jobName: the folder belongs to the job of this name from its first start on.
+  ///   - processID: the number of this process, for whoever finds the folder locked.
   /// - Throws: `StreamingError.checkpoint` where the folder cannot be used, another process has it, or it belongs to
   ///   another job.
-  package init(directory: String, files: any FileStore, jobName: String, sync: Sync) throws(StreamingError) {
+  package init(directory: String, files: any FileStore, jobName: String, processID: Int32? = nil, sync: Sync)
+    throws(StreamingError)
+  {
     self.directory = directory
     self.files = files
     self.sync = sync
     do {
       try files.createDirectories(directory)
-      lock = try files.lock("\(directory)/lock", holder: "job \(jobName)")
+      let process = processID.map { ", pid \($0)" } ?? ""
+      lock = try files.lock("\(directory)/lock", holder: "job \(jobName)\(process)")
     } catch {
       if case .locked(let holder) = error.code {
         throw .checkpoint(

@@ -3,7 +3,7 @@ import Groundwork
 
 extension DStream {
   /// Every key with its state after each batch: `update` is called in each batch for every key that has a state or new
-  /// values, and returns the key's new state, nil to remove it. What did not change is not written again.
+  /// values, and returns the key's new state, nil to remove it. What it returns as it was is not written again.
   ///
   /// As in Spark the work of a batch is in proportion to all keys; where few of them are touched, use `mapWithState`. State
   /// survives a restart where the job has a checkpoint folder; it is found again by the operator's name: give it one with
@@ -36,7 +36,6 @@ extension DStream {
       let time = frame.time
       let run = stateful.begin(frame) { partition, task, view in
         try view.takeIn(initial, partition, task, deadline: nil)
-        view.touchAll()
         var values = [[Value]](repeating: [], count: view.touchedCount)
         try input.compute(partition, task) { chunk in
           for index in 0..<chunk.count {
@@ -45,11 +44,11 @@ extension DStream {
             values[number].append(detached(chunk[index].1))
           }
         }
-        var rows = StateRows<Key, S>()
-        for number in 0..<view.touchedCount {
-          let state = try update(time, view.key(number), values[number], view.value(number))
-          view.set(number, state, deadline: nil, unlessEqual: true)
-          if let state { rows.append(view.key(number), state) }
+        var rows = StateRows<Key, S>(capacity: view.keyLimit)
+        try view.updateAll { key, number, state in
+          let state = try update(time, key, number.map { values[$0] } ?? [], state)
+          if let state { rows.append(key, state) }
+          return state
         }
         return rows
       }
@@ -68,7 +67,7 @@ extension DStream {
 /// Keys with their states. (A tuple of Sendable parts is Sendable, but not to a generic constraint.)
 @usableFromInline struct StateRows<Key: Sendable, S: Sendable>: Sendable {
   @usableFromInline var rows: ContiguousArray<(Key, S)> = []
-  @inlinable init() {}
+  @inlinable init(capacity: Int = 0) { rows.reserveCapacity(capacity) }
   @inlinable mutating func append(_ key: Key, _ state: S) { rows.append((key, detached(state))) }
   @inlinable func emit(_ emit: (UnsafeBufferPointer<(Key, S)>) throws -> Void) rethrows {
     try rows.withUnsafeBufferPointer { if $0.count > 0 { try emit($0) } }

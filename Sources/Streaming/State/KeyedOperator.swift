@@ -33,6 +33,8 @@ protocol StatefulOperator: AnyObject {
   func completion(_ frame: BatchFrame) -> CompletionJob?
   /// The encoded changes of a batch, by partition; throws where a partition was not computed.
   func prepared(_ batch: BatchNumber) throws(StreamingError) -> [(partition: Int, changes: Bytes)]
+  /// A number for each change of a batch that was computed, by partition.
+  func digests(of batch: BatchNumber) -> [[UInt64]]
   func commit(_ batch: BatchNumber)
   func abort(_ batch: BatchNumber)
   /// Keys after the batch that was prepared last.
@@ -257,6 +259,16 @@ package final class KeyedOperator<
     }
     keysPrepared = keysCommitted + growth
     return blocks
+  }
+
+  func digests(of batch: BatchNumber) -> [[UInt64]] {
+    guard let run, run.batch.number == batch else { return [] }
+    return run.results.map { result in
+      (result?.prepared?.changes ?? []).map { change in
+        let value = change.value.map { stableHash($0) } ?? 0
+        return Hash64.short(stableHash(change.key), value, seed: UInt64(bitPattern: change.deadline ?? .min))
+      }
+    }
   }
 
   func commit(_ batch: BatchNumber) {

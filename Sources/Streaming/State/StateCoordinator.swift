@@ -200,6 +200,11 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
     store?.discard(batch.number)
   }
 
+  /// What a batch that was computed would change of each operator's state, by partition, a number a change.
+  func digests(of batch: BatchNumber) -> [(name: String, partitions: [[UInt64]])] {
+    operators.map { ($0.name, $0.digests(of: batch)) }
+  }
+
   // MARK: Snapshots
 
   private func continueSnapshot(_ store: StateStore, _ version: BatchNumber) throws(StreamingError) {

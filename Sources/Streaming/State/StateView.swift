@@ -68,25 +68,57 @@ import Groundwork
   /// Sets the state; nil removes it.
   /// - Parameters:
   ///   - deadline: in milliseconds of the time that the operator's timers go by; nil for none.
-  ///   - unlessEqual: do not write a value whose encoding is the one that stands there.
+  ///   - unlessEqual: do not write a value that is the one that stands there, by its bits or by its encoding.
   @inlinable package func set(_ number: Int, _ value: Value?, deadline: Int64?, unlessEqual: Bool = false) {
+    if unlessEqual, !touched[number].isChanged {
+      let index = touched[number].index
+      if index < 0 ? value == nil : stands(value, at: index, deadline) { return }
+    }
     touched[number].value = value
     touched[number].deadline = value == nil ? nil : deadline
     touched[number].mayBeEqual = unlessEqual && !touched[number].isChanged
     touched[number].isChanged = true
   }
 
-  /// Touches every key of the table. O(keys).
-  @inlinable package func touchAll() {
-    for index in 0..<table.entryLimit {
-      guard let entry = table.entry(index) else { continue }
-      let (number, isFirst) = touched.entry(entry.key, Touched(index: index, value: entry.value, deadline: nil))
-      if isFirst {
-        looked += 1
-        touched[number].deadline = table.deadline(index)
+  /// Whether a value with its deadline has the very bits that stand in the table; others may be equal all the same.
+  @inlinable func stands(_ value: Value?, at index: Int, _ deadline: Int64?) -> Bool {
+    guard let value, let before = table.entries[index], before.deadline == deadline ?? .max else { return false }
+    return haveSameBits(value, before.value)
+  }
+
+  /// Lets `update` make the new state of every key: of those in the table, in the order of their numbers, and then of those
+  /// that were touched and are not in it. What it leaves as it was is not touched. O(keys).
+  /// - Parameter update: the key, its number where it was touched, and its state. It must touch nothing.
+  @inlinable package func updateAll(
+    _ update: (_ key: Key, _ number: Int?, _ state: Value?) throws -> Value?
+  ) rethrows {
+    let known = touched.count
+    var numbers = ContiguousArray<Int32>(repeating: -1, count: table.entryLimit)
+    for number in 0..<known where touched[number].index >= 0 {
+      numbers[touched[number].index] = Int32(truncatingIfNeeded: number)
+    }
+    for index in 0..<numbers.count {
+      let number = Int(numbers[index])
+      if number >= 0 {
+        let state = try update(touched.key(at: number), number, touched[number].value)
+        set(number, state, deadline: nil, unlessEqual: true)
+        continue
       }
+      guard let entry = table.entries[index] else { continue }
+      looked += 1
+      let state = try update(entry.key, nil, entry.value)
+      if stands(state, at: index, nil) { continue }
+      let deadline = entry.deadline == .max ? nil : entry.deadline
+      let made = touched.entry(entry.key, Touched(index: index, value: entry.value, deadline: deadline)).index
+      set(made, state, deadline: nil, unlessEqual: true)
+    }
+    for number in 0..<known where touched[number].index < 0 {
+      set(number, try update(touched.key(at: number), number, touched[number].value), deadline: nil, unlessEqual: true)
     }
   }
+
+  /// Entries of the table, and keys that are not in it yet: at most so many `updateAll` visits.
+  @inlinable package var keyLimit: Int { table.count + touched.count }
 
   /// The numbers of keys whose deadline has come and which the batch had not touched, by deadline and then by the keys'
   /// encodings, so that every run of the batch takes them in the same order.
@@ -126,14 +158,19 @@ import Groundwork
     var changes: ContiguousArray<StateChange<Key, Value>> = []
     var writer = ChangeWriter()
     var growth = 0
+    var old = ByteWriter()
+    var new = ByteWriter()
     for number in 0..<touched.count where touched[number].isChanged {
       let entry = touched[number]
       if entry.value == nil, entry.index < 0 { continue }
       if encodes, entry.mayBeEqual, entry.index >= 0, entry.deadline == table.deadline(entry.index),
-        let value = entry.value,
-        let before = table.entry(entry.index)?.value, before.streamEncoded == value.streamEncoded
+        let value = entry.value, let before = table.entry(entry.index)?.value
       {
-        continue
+        old.removeAll()
+        new.removeAll()
+        before.encode(to: &old)
+        value.encode(to: &new)
+        if haveSameBytes(old, new) { continue }
       }
       if entry.value == nil { growth -= 1 } else if entry.index < 0 { growth += 1 }
       // That in the table has memory of its own.
@@ -150,6 +187,31 @@ import Groundwork
     }
     return (changes, writer.finish(), growth)
   }
+}
+
+/// Whether two values have the same bits: then they are the same value. Others may be equal, and padding may differ.
+@inlinable @inline(__always) func haveSameBits<Value>(_ a: Value, _ b: Value) -> Bool {
+  withUnsafeBytes(of: a) { a in
+    withUnsafeBytes(of: b) { b in
+      var position = 0
+      while position &+ 8 <= a.count {
+        let x = a.loadUnaligned(fromByteOffset: position, as: UInt64.self)
+        if x != b.loadUnaligned(fromByteOffset: position, as: UInt64.self) { return false }
+        position &+= 8
+      }
+      while position < a.count {
+        if a[position] != b[position] { return false }
+        position &+= 1
+      }
+      return true
+    }
+  }
+}
+
+/// Whether two writers hold the same bytes.
+private func haveSameBytes(_ a: borrowing ByteWriter, _ b: borrowing ByteWriter) -> Bool {
+  guard a.count == b.count else { return false }
+  return a.withUnsafeBytes { a in b.withUnsafeBytes { b in a.elementsEqual(b) } }
 }
 
 /// Gives what state keeps memory of its own.

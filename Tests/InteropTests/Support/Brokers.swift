@@ -32,11 +32,13 @@ final class BrokerProcess: Sendable {
   private let settings: [String]
   private let child: Mutex<ChildProcess?>
 
-  /// - Parameter settings: of the broker, such as `num.partitions=4`.
-  init(in scratch: Scratch, seed: UInt64 = 1, settings: [String] = []) throws {
+  /// - Parameters:
+  ///   - data: its folder, where it is not to be a new one.
+  ///   - settings: of the broker, such as `num.partitions=4`.
+  init(in scratch: Scratch, data folder: String? = nil, seed: UInt64 = 1, settings: [String] = []) throws {
     self.scratch = scratch
     self.settings = settings.flatMap { ["--config", $0] }
-    data = scratch.path + "/broker-process"
+    data = folder ?? scratch.path + "/broker-process"
     var random = SeededRandom(seed: seed ^ UInt64(ThisProcess.pid))
     var last = ""
     for _ in 0..<20 {
@@ -113,7 +115,9 @@ enum Disk {
   static func codecs(_ data: String, _ topic: String, partitions: Int = 1) throws -> Set<CompressionCodec> {
     var codecs: Set<CompressionCodec> = []
     for partition in 0..<partitions {
-      for batch in try batches(data, topic, partition) { codecs.insert(try batch.header.codec) }
+      for batch in try batches(data, topic, partition) where !batch.header.isControl {
+        codecs.insert(try batch.header.codec)
+      }
     }
     return codecs
   }
@@ -141,7 +145,7 @@ enum Disk {
   )] {
     let workspace = CodecWorkspace()
     var found: [(Offset, TestRecord)] = []
-    for batch in try batches(data, topic, partition) {
+    for batch in try batches(data, topic, partition) where !batch.header.isControl {
       try batch.forEachRecord(using: workspace) { record in
         found.append((record.offset, TestRecord(key: record.key?.copied, value: record.value?.copied)))
       }
