@@ -18,6 +18,7 @@ extension Driver {
           directory: directory, files: environment.world.files, jobName: environment.jobName,
           processID: environment.processID, sync: try syncSetting())
         self.checkpoint = checkpoint
+        context.writer = checkpoint.writer
       }
       decider = try chooseDecider()
     } catch {
