@@ -57,16 +57,17 @@ import Testing
   }
 
   @Test func victimsAndPausesFollowTheSeed() {
-    func moments(_ seed: UInt64, broker: Bool) -> [(pause: Duration, victim: VerifyMoments.Victim)] {
+    func moments(_ seed: UInt64, broker: Bool) -> [VerifyMoments.Moment] {
       var moments = VerifyMoments(seed: seed, mean: .milliseconds(200), killsBroker: broker)
       return (0..<400).map { _ in moments.next() }
     }
     let some = moments(7, broker: true)
-    #expect(some.map(\.pause) == moments(7, broker: true).map(\.pause))
+    #expect(some == moments(7, broker: true))
     #expect(some.map(\.pause) != moments(8, broker: true).map(\.pause))
     #expect(some.allSatisfy { $0.pause >= .zero && $0.pause <= .milliseconds(400) })
     #expect(some.count { $0.pause < .milliseconds(60) } > 30 && some.count { $0.pause > .milliseconds(340) } > 30)
     #expect(some.count { $0.victim != .job } == 100)
+    #expect(some.count { $0.waitsForWork } == 267)
     #expect(some.contains { $0.victim == .both } && some.contains { $0.victim == .broker })
     #expect(moments(7, broker: false).allSatisfy { $0.victim == .job })
   }

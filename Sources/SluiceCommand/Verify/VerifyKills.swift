@@ -11,6 +11,14 @@ struct VerifyMoments {
     case both
   }
 
+  struct Moment: Equatable {
+    var pause: Duration
+    var victim: Victim
+    /// Whether the pause begins when the job has committed a batch in this life: on a slow machine all kills would fall
+    /// into starts otherwise. Of three in a row one takes the start as it comes.
+    var waitsForWork: Bool
+  }
+
   private var random: SeededRandom
   private let mean: Duration
   private let killsBroker: Bool
@@ -22,13 +30,13 @@ struct VerifyMoments {
     self.killsBroker = killsBroker
   }
 
-  /// The pause before the next kill, and whom it hits: of four in a row one hits the broker, where that is wanted.
-  mutating func next() -> (pause: Duration, victim: Victim) {
+  /// The next kill: of four in a row one hits the broker, where that is wanted.
+  mutating func next() -> Moment {
     let pause = mean * (2 * Double(random.next() >> 11) / Double(1 << 53))
     let isWithJob = random.next() % 3 == 0
     given += 1
-    guard killsBroker, given % 4 == 3 else { return (pause, .job) }
-    return (pause, isWithJob ? .both : .broker)
+    let victim: Victim = !killsBroker || given % 4 != 3 ? .job : isWithJob ? .both : .broker
+    return Moment(pause: pause, victim: victim, waitsForWork: given % 3 != 0)
   }
 }
 
@@ -48,6 +56,15 @@ struct VerifyKills: Equatable {
 }
 
 extension VerifyPlace {
+  /// The longest wait for a batch: where the input is used up, none comes.
+  private static let waitForWork = Duration.seconds(2)
+
+  /// - Throws: where the job ends by itself meanwhile.
+  private func letRun(_ time: Duration, _ kills: VerifyKills) throws {
+    guard let exit = try exitOfJob(within: time) else { return }
+    throw CommandError("the job ended by itself (\(exit)) after \(kills.count) kills \(lastWords())")
+  }
+
   /// Kills the job over and over while its input comes, then lets it come to its end.
   func runKilled(_ lines: [Bytes], _ plan: VerifyPlan, _ process: CommandProcess) throws -> VerifyKills {
     let feed = try VerifyFeed(lines, plan.inputs, plan.partitions, try connection)
@@ -61,19 +78,24 @@ extension VerifyPlace {
       return (process.loop.now - start) / plan.time
     }
     while plan.kills.map({ kills.count < $0 }) ?? (process.loop.now - start < plan.time) {
-      let (pause, victim) = moments.next()
+      let moment = moments.next()
+      let (pause, victim) = (moment.pause, moment.victim)
       if !isJobRunning {
         try startJob()
         committed = committedBytes
+      }
+      let limit = process.loop.now + Self.waitForWork
+      while moment.waitsForWork, committedBytes == committed, process.loop.now < limit {
+        // There must be work to wait for.
+        feed.send(through: feed.sent + 1)
+        try letRun(.milliseconds(2), kills)
       }
       let begin = process.loop.now
       // The input trickles in, so that there is work for every batch.
       while process.loop.now - begin < pause {
         let passed = process.loop.now - begin
         feed.send(through: Int(Double(lines.count) * share(of: passed / pause)))
-        if let exit = try exitOfJob(within: min(.milliseconds(2), pause - passed)) {
-          throw CommandError("the job ended by itself (\(exit)) after \(kills.count) kills \(lastWords())")
-        }
+        try letRun(min(.milliseconds(2), pause - passed), kills)
       }
       if victim != .broker {
         kills.ofJob += 1
