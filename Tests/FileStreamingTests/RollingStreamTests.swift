@@ -175,6 +175,36 @@ import Testing
     #expect(try FolderReport(directory: "/out", files: files).verify().problems == [])
   }
 
+  /// A job that ends with an error frees its folder, also where its process lives on.
+  @Test func aFailedJobFreesItsFolder() throws {
+    struct Broken: Error {}
+    let simulation = SimulatedWorld(seed: 9)
+    let mover = try Mover(simulation)
+    let isBroken = Cell(true)
+    var ends: [[String]] = []
+    for life in 0..<2 {
+      let harness = try FolderHarness(seed: 9, simulation: simulation)
+      harness.context.textFileStream("/in").map { line -> Bytes in
+        if String(line) == "bad", isBroken.value { throw Broken() }
+        return line
+      }.saveToFiles("/out")
+      try harness.start()
+      for name in life == 0 ? ["good", "bad"] : ["late"] {
+        try mover.moveIn(name, "\(name)\n")
+        try harness.advance(2)
+      }
+      isBroken.value = false
+      if life == 1 { try harness.stop() }
+      ends.append(harness.end)
+    }
+    #expect(ends[0].count == 1 && ends[0][0].contains("Broken()"), "\(ends)")
+    #expect(ends[1] == ["ended"])
+    let files = simulation.makeProcess(named: "reader").world.files
+    var text = ""
+    for name in try Self.names(files, "/out") { text += String(try files.contents(of: "/out/\(name)")) }
+    #expect(text.split(separator: "\n").sorted() == ["bad", "good", "late"])
+  }
+
   @Test func whatCannotBeIsSaidBeforeTheStart() throws {
     func problem(_ define: (DStream<String>) -> Void) throws -> String {
       let harness = try FolderHarness(checkpoint: nil, settings: [:])

@@ -100,6 +100,7 @@ extension DStream {
     }
     context.addStreamingListener(RollingClock(sink))
     context.atEnd { sink.end() }
+    context.atRelease { sink.release() }
     return write(to: sink, label: label) { dataset, partition, task in
       do {
         var writer = sink.pieceWriter(task)

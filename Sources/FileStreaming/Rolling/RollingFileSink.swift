@@ -286,6 +286,15 @@ public final class RollingFileSink: Sink, Decider, @unchecked Sendable {
     }
   }
 
+  /// The job has ended, whichever way: the folder is free. After any but a graceful end everything in it stays as it is.
+  /// Waits for what the helper has begun.
+  func release() {
+    isWorking.withLock { _ in
+      writer?.unlock()
+      writer = nil
+    }
+  }
+
   // MARK: Tasks
 
   func pieceWriter(_ task: TaskContext) -> PieceWriter {

@@ -14,25 +14,28 @@ import Testing
     ("transactions.journal", true), ("offsets.journal", true), ("/lines-0/", true), ("", true),
   ]
 
+  private static let operations: [DiskFault.Operation] = [.write, .sync, .open, .rename, .truncate, .remove]
+
+  private static func definition(_ index: Int) -> ExactDefinition {
+    let (path, isBroker) = logs[index]
+    if path == "/text-" { return ExactDefinition([.text, .topic], counted: .text) }
+    return ExactDefinition(isBroker || index % 2 == 0 ? [.topic, .files] : [.table, .files], counted: .files)
+  }
+
   @Test(arguments: logs.indices) func aDiskThatFailsInALog(index: Int) throws {
     let (path, isBroker) = Self.logs[index]
-    let operations: [DiskFault.Operation] = [.write, .sync, .open, .rename, .truncate, .remove]
     let most = ExactRuns.isLong ? 40 : 2
     var struck = 0
     var failed = 0
-    for (number, operation) in operations.enumerated() {
+    for (number, operation) in Self.operations.enumerated() {
       for blow in [Strike.Blow.fails(.inputOutput), .fails(.diskFull), .full] where failed < 3 {
         if case .full = blow, operation != .write { continue }
-        let definition = ExactDefinition(
-          path == "/text-"
-            ? [.text, .topic] : isBroker ? [.topic, .files] : [[.files, .topic], [.table, .files]][index % 2],
-          counted: path == "/text-" ? .text : .files)
         for step in 1...most {
           let at = step == most ? step + 3 * (number % 3) : step
           let strike = Strike(
             moment: isBroker ? .brokerCall(at) : .jobCall(at), blow: blow, isTorn: step % 2 == 0, path: path,
             operation: operation)
-          guard let end = try ExactRuns.hold(definition, [strike], seed: UInt64(index * 100 + step)) else {
+          guard let end = try ExactRuns.hold(Self.definition(index), [strike], seed: UInt64(index * 100 + step)) else {
             failed += 1
             break
           }
@@ -43,5 +46,26 @@ import Testing
       }
     }
     #expect(struck > 0 || failed > 0, "nothing was struck in \(path)")
+  }
+
+  /// As above, in a start that follows a death: what it cuts, settles and rolls forward fails half way.
+  @Test(arguments: logs.indices) func aDiskThatFailsInAStart(index: Int) throws {
+    let (path, isBroker) = Self.logs[index]
+    var failed = 0
+    for (number, operation) in Self.operations.enumerated() where failed < 3 {
+      for step in 1...(ExactRuns.isLong ? 20 : 1) {
+        let strikes = [
+          Strike(moment: .event(7 + 31 * (step + number) % 200), blow: isBroker ? .brokerDies : .jobDies),
+          Strike(
+            moment: isBroker ? .brokerCall(step) : .jobCall(step), blow: .fails(.inputOutput), isTorn: step % 2 == 0,
+            path: path, operation: operation),
+        ]
+        guard let end = try ExactRuns.hold(Self.definition(index), strikes, seed: UInt64(index * 100 + step)) else {
+          failed += 1
+          break
+        }
+        if end.struck < 2 { break }
+      }
+    }
   }
 }
