@@ -39,6 +39,14 @@ struct CountedFiles: FileStore {
     counts.add(1, to: CountedFiles.syncs("folder"))
     try base.syncDirectory(path)
   }
+  func sync(_ files: [any File]) -> [FileError?] {
+    base.sync(
+      files.map { file in
+        guard let counted = file as? CountedFile else { return file }
+        counts.add(1, to: CountedFiles.syncs(counted.kind))
+        return counted.base
+      })
+  }
   func lock(_ path: String, holder: String) throws(FileError) -> any FileLock { try base.lock(path, holder: holder) }
 }
 

@@ -2,7 +2,7 @@ import Sluice
 
 /// A job under one guarantee: what is measured.
 struct Job: Sendable {
-  enum Output: Sendable { case topic, files, sqlite, topicAndFiles, count }
+  enum Output: Sendable { case topic, files, folders, sqlite, topicAndFiles, count }
 
   var output: Output
   var isExactlyOnce: Bool
@@ -21,6 +21,7 @@ struct Job: Sendable {
       switch output {
       case .topic: "topic → topic"
       case .files: "topic → files"
+      case .folders: "topic → files in 8 folders"
       case .sqlite: "topic → SQLite"
       case .topicAndFiles: "topic → topic + files"
       case .count: "counts of words → topic"
@@ -31,7 +32,7 @@ struct Job: Sendable {
   /// The first is what all others are compared with.
   static let all = [
     Job(.topic, exactlyOnce: false), Job(.topic, exactlyOnce: true),
-    Job(.files, exactlyOnce: false), Job(.files, exactlyOnce: true),
+    Job(.files, exactlyOnce: false), Job(.files, exactlyOnce: true), Job(.folders, exactlyOnce: true),
     Job(.sqlite, exactlyOnce: true), Job(.topicAndFiles, exactlyOnce: true),
     Job(.count, exactlyOnce: false), Job(.count, exactlyOnce: true),
   ]
@@ -50,6 +51,9 @@ struct Job: Sendable {
     switch output {
     case .topic: records.saveToTopic(places.topic) { ProducerRecord(value: $0.value) }
     case .files: saveToFiles(records, places)
+    case .folders:
+      // By the first letter of a line.
+      saveToFiles(records, places, path: FilePath("{part}", fields: ["part": { "\(($0.value.first ?? 0) % 8)" }]))
     case .topicAndFiles:
       records.saveToTopic(places.topic) { ProducerRecord(value: $0.value) }
       saveToFiles(records, places)
@@ -76,11 +80,13 @@ struct Job: Sendable {
     }
   }
 
-  private func saveToFiles(_ records: DStream<ConsumerRecord>, _ places: Places) {
+  private func saveToFiles(
+    _ records: DStream<ConsumerRecord>, _ places: Places, path: FilePath<ConsumerRecord> = ""
+  ) {
     records.saveToFiles(
       places.folder,
       format: .text { record, writer in record.value.withUnsafeBytes { writer.append($0) } },
-      rolling: RollingPolicy(size: 64 << 20))
+      rolling: RollingPolicy(size: 64 << 20), path: path)
   }
 }
 

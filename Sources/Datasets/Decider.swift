@@ -7,13 +7,17 @@ public struct Decision: Sendable, Equatable {
   /// The engine's record of the batch (offset ranges, state version, notes): text for the decider to keep as it is.
   /// Empty in what `takeOver` gives where the decider does not keep it: the plan log has it then.
   public var record: Bytes
+  /// The batch's time, which every later batch is after; nil where that is not known beside the record.
+  public var time: Timestamp?
 
   /// - Parameters:
   ///   - batch: the decided batch.
   ///   - record: the engine's record of it.
-  public init(batch: BatchNumber, record: Bytes) {
+  ///   - time: the batch's time.
+  public init(batch: BatchNumber, record: Bytes, time: Timestamp? = nil) {
     self.batch = batch
     self.record = record
+    self.time = time
   }
 }
 

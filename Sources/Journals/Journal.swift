@@ -101,6 +101,15 @@ public final class Journal {
     }
   }
 
+  /// As `sync`, and the same for other files, all at the same time where the store can.
+  /// - Throws: the journal's own error, and it is broken then; else the first of the other files'.
+  public func sync(with others: [any File]) throws(JournalError) {
+    guard !isBroken else { throw JournalError(.broken, path: path) }
+    let errors = files.sync([file] + others)
+    if let own = errors.first, own != nil { isBroken = true }
+    for case let error? in errors { throw JournalError(error) }
+  }
+
   /// Replaces the content by `entries`: compaction, or rotation to an empty file. The new file is synced and renamed
   /// into place, so that a death at any moment leaves the old content or the new. O(size of the new content).
   public func rewrite(_ entries: [JournalEntry]) throws(JournalError) {

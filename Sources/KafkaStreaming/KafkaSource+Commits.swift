@@ -49,7 +49,7 @@ extension KafkaSource {
   }
 
   /// How far the batch that is being decided has come, for its transaction: at least one partition, to carry its number.
-  func offsets(of batch: BatchNumber) -> [TopicPartition: Offsets.Committed] {
+  func offsets(of batch: DecidedBatch) -> [TopicPartition: Offsets.Committed] {
     var ranges = moved(lastPlan)
     if ranges.isEmpty { ranges = Array(lastPlan.ranges.prefix(1)) }
     deciding = [:]
@@ -58,7 +58,7 @@ extension KafkaSource {
   }
 
   /// The transaction has committed what `offsets` gave it.
-  func decided(_ batch: BatchNumber) {
+  func decided(_ batch: DecidedBatch) {
     decidedBatch = batch
     for (partition, offset) in deciding {
       positions[partition]?.committed = offset
@@ -69,7 +69,7 @@ extension KafkaSource {
     deciding = [:]
   }
 
-  private func wire(_ offsets: [TopicPartition: Offset], batch: BatchNumber?) -> [TopicPartition: Offsets.Committed] {
+  private func wire(_ offsets: [TopicPartition: Offset], batch: DecidedBatch?) -> [TopicPartition: Offsets.Committed] {
     var wire: [TopicPartition: Offsets.Committed] = [:]
     for (partition, offset) in offsets {
       wire[partition] = Offsets.Committed(

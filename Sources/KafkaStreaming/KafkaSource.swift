@@ -67,7 +67,7 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
   /// What a transaction that is under way commits.
   var deciding: [TopicPartition: Offset] = [:]
   /// The last batch that a transaction decided.
-  var decidedBatch: BatchNumber?
+  var decidedBatch: DecidedBatch?
   /// Commits that the job asked for and that are not answered.
   var commitsByHand = 0
   private var stopWaiter: (@Sendable () -> Void)?

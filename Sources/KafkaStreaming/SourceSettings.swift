@@ -87,7 +87,9 @@ struct SourceSettings: Sendable {
     }
     onDataLoss =
       try definition.onDataLoss ?? choice("onDataLoss", DataLossPolicy.self, "is not fail, earliest or latest") ?? .fail
-    isLogDurable = settings["sluice.streaming.checkpoint.sync"] != "none"
+    // As the driver chooses it.
+    let isRepeatable = settings["sluice.streaming.guarantee"] == "at-least-once"
+    isLogDurable = settings["sluice.streaming.checkpoint.sync"] ?? (isRepeatable ? "none" : "commits") != "none"
     if let text = text("offsetsFrom") {
       guard let found = OffsetAuthority(text: text) else {
         throw complaint("offsetsFrom", text, "is neither checkpoint nor group")

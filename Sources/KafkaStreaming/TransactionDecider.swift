@@ -73,20 +73,21 @@ final class TransactionDecider: Decider, @unchecked Sendable {
 
   /// Reads the groups one after the other, on the client's loop.
   private func read(
-    _ groups: [String], last: BatchNumber?, then: @escaping @Sendable (Result<Decision?, any Error>) -> Void
+    _ groups: [String], last: DecidedBatch?, then: @escaping @Sendable (Result<Decision?, any Error>) -> Void
   ) {
     guard let group = groups.first else {
       return driver.post { [self] in
         for source in sources { source.decidedBatch = last }
-        then(.success(last.map { Decision(batch: $0, record: Bytes()) }))
+        then(.success(last.map { Decision(batch: $0.number, record: Bytes(), time: $0.time) }))
       }
     }
     producer.readCommittedOffsets(group) { [self] result in
       switch result {
       case .failure(let error): driver.post { then(.failure(error)) }
       case .success(let offsets):
-        let newest = offsets.values.compactMap { OffsetNote($0.metadata).batch }.max()
-        read(Array(groups.dropFirst()), last: [last, newest].compactMap { $0 }.max(), then: then)
+        let found = offsets.values.compactMap { OffsetNote($0.metadata).batch }
+        let newest = (found + [last].compactMap { $0 }).max { $0.number < $1.number }
+        read(Array(groups.dropFirst()), last: newest, then: then)
       }
     }
   }
@@ -106,16 +107,17 @@ final class TransactionDecider: Decider, @unchecked Sendable {
   private func send(
     _ decision: Decision, _ prepared: [any PreparedOutput], then: @escaping @Sendable (DecisionOutcome) -> Void
   ) {
+    let batch = DecidedBatch(number: decision.batch, time: decision.time)
     var offsets: [(group: String, offsets: [TopicPartition: OffsetAndMetadata])] = []
     for group in groups {
       let moved = group.sources.reduce(into: [:]) { all, source in
-        all.merge(source.offsets(of: decision.batch)) { newer, _ in newer }
+        all.merge(source.offsets(of: batch)) { newer, _ in newer }
       }
       if !moved.isEmpty { offsets.append((group.name, moved)) }
     }
     if offsets.isEmpty, let carrier {
       let number = OffsetAndMetadata(
-        Offset(decision.batch.rawValue), leaderEpoch: -1, metadata: OffsetNote(batch: decision.batch).text)
+        Offset(decision.batch.rawValue), leaderEpoch: -1, metadata: OffsetNote(batch: batch).text)
       offsets = [(carrierGroup, [carrier: number])]
     }
     let sent = offsets
@@ -123,7 +125,7 @@ final class TransactionDecider: Decider, @unchecked Sendable {
     client.loop.post { [self] in
       transact(outboxes, sent) { [self] outcome in
         driver.post { [self] in
-          if case .decided = outcome { for source in sources { source.decided(decision.batch) } }
+          if case .decided = outcome { for source in sources { source.decided(batch) } }
           then(outcome)
         }
       }
@@ -171,26 +173,40 @@ final class TransactionDecider: Decider, @unchecked Sendable {
   func close() { producer.close() }
 }
 
+/// A batch that a transaction decided.
+struct DecidedBatch: Equatable {
+  var number: BatchNumber
+  /// nil in what older versions wrote.
+  var time: Timestamp?
+}
+
 /// What is written beside a committed offset: which topic of that name it was, and the last batch that a transaction
 /// decided.
 struct OffsetNote: Equatable {
   var topicID: String?
-  var batch: BatchNumber?
+  var batch: DecidedBatch?
 
-  init(topicID: String? = nil, batch: BatchNumber? = nil) {
+  init(topicID: String? = nil, batch: DecidedBatch? = nil) {
     self.topicID = topicID
     self.batch = batch
   }
 
   /// Reads metadata, of which only the words that are known count.
   init(_ metadata: String?) {
+    var time: Timestamp?
     for word in (metadata ?? "").split(separator: " ") {
       if word.hasPrefix("topic=") { topicID = String(word.dropFirst(6)) }
-      if word.hasPrefix("batch=") { batch = Int64(word.dropFirst(6)).map { BatchNumber($0) } }
+      if word.hasPrefix("batch=") { batch = Int64(word.dropFirst(6)).map { DecidedBatch(number: BatchNumber($0)) } }
+      if word.hasPrefix("time=") { time = Int64(word.dropFirst(5)).map { Timestamp(milliseconds: $0) } }
     }
+    batch?.time = time
   }
 
   var text: String {
-    ([topicID.map { "topic=\($0)" }, batch.map { "batch=\($0)" }] as [String?]).compactMap { $0 }.joined(separator: " ")
+    let words = [
+      topicID.map { "topic=\($0)" }, batch.map { "batch=\($0.number)" },
+      batch?.time.map { "time=\($0.milliseconds)" },
+    ]
+    return words.compactMap { $0 }.joined(separator: " ")
   }
 }

@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import Groundwork
 import SystemInterfaces
@@ -111,6 +112,24 @@ public struct LinuxFileStore: FileStore {
   /// `rename(2)`: within one file system. Not durable until `syncDirectory`.
   public func rename(_ from: String, to: String) throws(FileError) {
     _ = try Self.attempt(from, "rename") { () throws(Errno) in try System.call { Glibc.rename(from, to) } }
+  }
+
+  /// Blocks until the disk has all of them. The kernel writes one journal for all that wait at the same time, so each file
+  /// is synced by a thread of its own, 16 at most.
+  public func sync(_ files: [any File]) -> [FileError?] {
+    let errors = Lock([FileError?](repeating: nil, count: files.count))
+    let lanes = min(files.count, 16)
+    let work: @Sendable (Int) -> Void = { lane in
+      for index in stride(from: lane, to: files.count, by: lanes) {
+        do throws(FileError) { try files[index].sync() } catch { errors.withLock { $0[index] = error } }
+      }
+    }
+    guard lanes > 0 else { return [] }
+    let others = DispatchGroup()
+    for lane in 1..<lanes { DispatchQueue(label: "sluice.sync").async(group: others) { work(lane) } }
+    work(0)
+    others.wait()
+    return errors.withLock { $0 }
   }
 
   /// `fsync` of the directory.

@@ -19,6 +19,7 @@ extension Driver {
           directory: directory, files: environment.world.files, jobName: environment.jobName,
           processID: environment.processID, sync: try syncSetting())
         self.checkpoint = checkpoint
+        context.writer = checkpoint.writer
       }
       decider = try chooseDecider()
     } catch {
@@ -104,7 +105,10 @@ extension Driver {
 
   private func syncSetting() throws(StreamingError) -> Checkpoint.Sync {
     let key = "sluice.streaming.checkpoint.sync"
-    guard let text = context.setting(key) else { return .commits }
+    guard let text = context.setting(key) else {
+      // Where batches may come again, none of them waits for the disk.
+      return context.setting("sluice.streaming.guarantee") == "at-least-once" ? .none : .commits
+    }
     guard let sync = Checkpoint.Sync(rawValue: text) else {
       throw .invalidDefinition("\(key): `\(text)` is not known; choose none, commits or all")
     }

@@ -278,7 +278,8 @@ final class Driver: @unchecked Sendable {
       record.notes = DeciderNote(decider: decider.name, batch: identity.number).added(to: record.notes)
       decision = (record, false)
       if !decider.keepsRecord { try checkpoint?.prepared(record, isNeeded: isRecordNeeded(by: decider)) }
-      decider.decide(Decision(batch: identity.number, record: Bytes(record.text)), prepared, then: then)
+      let decision = Decision(batch: identity.number, record: Bytes(record.text), time: identity.time)
+      decider.decide(decision, prepared, then: then)
     } catch {
       then(.unknown(error))
     }

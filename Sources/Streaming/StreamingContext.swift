@@ -83,6 +83,8 @@ public final class StreamingContext: @unchecked Sendable {
   private var listeners: [any StreamingListener] = []
   package private(set) var preparations: [(@escaping @Sendable ((any Error)?) -> Void) -> Void] = []
   private var endings: [@Sendable () -> Void] = []
+  /// Of the checkpoint folder, once the job has started: whoever writes there looks at it first.
+  package var writer: WriterEpoch?
   package private(set) var closings: [@Sendable () -> Void] = []
   private var releases: [@Sendable () -> Void] = []
   private var attachments: [ObjectIdentifier: AnyObject] = [:]

@@ -43,7 +43,7 @@ extension InteropTests {
           "KilledOutputs",
           [
             "--bootstrap-server", "\(broker.address)", "--checkpoint", scratch.path + "/checkpoint", "--batch-interval",
-            "10ms", "--conf", "sluice.streaming.guarantee=exactly-once", "--input", "numbers", "--topic", "copy",
+            "10ms", "--input", "numbers", "--topic", "copy",
           ] + more)
       }
 

@@ -1,4 +1,6 @@
+import Dispatch
 import Groundwork
+import KafkaProtocol
 import LinuxSystem
 import SystemInterfaces
 import Testing
@@ -57,7 +59,7 @@ extension InteropTests {
         [
           "verify", Program.path("KilledOutputs"), "--file", file, "--work", scratch.path + "/verify", "--kills",
           "\(kills)", "--kill-every", "200ms", "--kill-broker", "--seed", "\(seed)",
-        ] + options + ["--", "--conf", "sluice.streaming.guarantee=exactly-once"] + arguments,
+        ] + options + ["--"] + arguments,
         environment: scratch.environment, within: 60 + kills * 3)
       return Verified(scratch: scratch, seed: seed, lines: lines, finished: finished)
     }
@@ -157,6 +159,52 @@ extension InteropTests {
       verified.expectOnce("files", try Independent.files(verified.work + "/out"))
       let rows = try Independent.sqlite(verified.work + "/lines.db", "SELECT line FROM lines")
       verified.expectOnce("sqlite3", rows)
+    }
+
+    /// Where no broker is named the job has one inside, which dies with it.
+    @Test func theBrokerInsideDiesWithTheJob() throws {
+      let seed = chosenSeed()
+      var random = SeededRandom(seed: seed)
+      let scratch = try Scratch()
+      let lines = (0..<Self.records).map { "\($0) word\($0 % 7)" }
+      let data = scratch.path + "/inside"
+      do {
+        let broker = try BrokerProcess(in: scratch, data: data, seed: seed)
+        let client = LiveClient(broker.address)
+        try client.createTopics([("input", 4)])
+        for partition in 0..<4 {
+          let share = lines.indices.filter { $0 % 4 == partition }
+          try client.produce(
+            share.map { TestRecord(key: nil, value: Bytes(lines[$0])) }, to: "input",
+            partition: PartitionIndex(Int32(partition)), codec: .lz4)
+        }
+      }
+      func start(_ more: [String]) throws -> ChildProcess {
+        try ChildProcess(
+          Program.path("KilledOutputs"),
+          [
+            "--conf", "sluice.broker.data=\(data)", "--checkpoint", scratch.path + "/checkpoint", "--batch-interval",
+            "20ms", "--topic", "copy", "--words", "totals",
+          ] + more, environment: scratch.environment, output: .pipe, error: .pipe)
+      }
+      for kill in 1...Self.kills {
+        // So slow that there is work left for the last one.
+        let job = try start(["--conf", "sluice.kafka.maxRatePerPartition=1000"])
+        // The time of the fault itself, not a wait for anything.
+        let moment = DispatchTime.now() + .microseconds(Int(random.next() % 400_000))
+        _ = DispatchSemaphore(value: 0).wait(timeout: moment)
+        job.send(.kill)
+        let killed = finish(job)
+        #expect(killed.exit == .signal(9), "kill \(kill), seed \(seed): \(killed.report)")
+      }
+      let last = finish(try start(["--available-now"]))
+      #expect(last.exit == .code(0), "seed \(seed): \(last.report)")
+      let verified = Verified(scratch: scratch, seed: seed, lines: lines, finished: last)
+      let broker = try BrokerProcess(in: scratch, data: data, seed: seed)
+      verified.expectOnce("kcat", try Independent.kcat(broker.address, "copy"))
+      verified.expectOnce(
+        "confluent-kafka", try Independent.confluent(broker.address, "copy").map { String($0.dropFirst()) })
+      Self.expectTotals(verified, "totals", try Independent.kcat(broker.address, "totals", keys: true))
     }
 
     /// The same harness finds what is doubled where nothing decides: with batches of a millisecond most of the time lies

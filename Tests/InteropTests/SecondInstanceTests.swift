@@ -39,7 +39,7 @@ extension InteropTests {
           Program.path("KilledOutputs"),
           [
             "--bootstrap-server", "\(broker.address)", "--name", "pair", "--batch-interval", "20ms", "--checkpoint",
-            checkpoint ?? self.checkpoint(machine), "--conf", "sluice.streaming.guarantee=exactly-once",
+            checkpoint ?? self.checkpoint(machine),
           ] + arguments, environment: ["XDG_STATE_HOME": "\(scratch.path)/\(machine)/state"], output: .null,
           error: .pipe)
         children.append(child)
@@ -128,9 +128,29 @@ extension InteropTests {
       let what = "\(kinds), seed \(stage.seed)"
       #expect(woken.exit == .code(1), "\(what): \(woken.report)")
       #expect(woken.error.contains("taken over"), "\(what): \(woken.report)")
-      print("\(what):", woken.error.split(separator: "\n").last ?? "")
+      print("\(what): \(woken.error.split(separator: "\n").last ?? "")")
       try stage.waitForBatches(3, checkpoint, second, "the successor, undisturbed,")
       try Self.expectOnce(stage, second, arguments, "two", checkpoint: checkpoint)
+    }
+
+    /// Neither machine knows what the other's checkpoint holds; what decides does.
+    @Test(arguments: [["topic"], ["database"], ["topic", "database"]])
+    func twoMachinesTakeTheJobFromEachOther(_ kinds: [String]) throws {
+      let stage = try Stage()
+      let places = ["topic": "copy", "database": stage.scratch.path + "/lines.db"]
+      let arguments = kinds.flatMap { ["--\($0)", places[$0] ?? ""] }
+      var running = try stage.start("one", arguments)
+      try stage.waitForBatches(3, stage.checkpoint("one"), running, "the first")
+      for turn in 1...6 {
+        let machine = turn % 2 == 0 ? "one" : "two"
+        let next = try stage.start(machine, arguments)
+        let fenced = finish(running, within: 40)
+        #expect(fenced.exit == .code(1), "\(kinds), turn \(turn), seed \(stage.seed): \(fenced.report)")
+        #expect(fenced.error.contains("taken over"), "\(kinds), turn \(turn), seed \(stage.seed): \(fenced.report)")
+        running = next
+        try stage.waitForBatches(3, stage.checkpoint(machine), next, "machine \(machine), turn \(turn),")
+      }
+      try Self.expectOnce(stage, running, arguments, "one")
     }
 
     private static func isFree(_ database: String) throws -> Bool {

@@ -108,6 +108,26 @@ struct JournalTests {
     #expect(try replay("/j", in: files).entries == entries(["z"]) + entries(["y"]))
   }
 
+  /// What is synced together fails by itself: another file's trouble does not break the journal.
+  @Test func othersAreSyncedWithIt() throws {
+    let process = simulation.makeProcess(named: "together")
+    let files = process.world.files
+    let (journal, _, _) = try replay("/j", in: files)
+    let other = try files.open("/other", .create)
+    try other.write(at: 0, "content")
+    try journal.append(entries(["a"]), sync: false)
+    let before = process.disk.syncs
+    try journal.sync(with: [other])
+    #expect(process.disk.syncs == before + 2)
+    process.disk.inject(DiskFault(.sync, pathContains: "other", code: .inputOutput))
+    #expect(throws: JournalError.self) { try journal.sync(with: [other]) }
+    #expect(!journal.isBroken)
+    process.disk.inject(DiskFault(.sync, pathContains: "/j", code: .inputOutput))
+    #expect(throws: JournalError.self) { try journal.sync(with: [other]) }
+    #expect(journal.isBroken)
+    #expect(throws: JournalError.self) { try journal.sync(with: [other]) }
+  }
+
   @Test func aFailedWriteLeavesNothingBehind() throws {
     let process = simulation.makeProcess(named: "full")
     let files = process.world.files

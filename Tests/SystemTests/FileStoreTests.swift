@@ -49,6 +49,21 @@ struct FileStoreTests {
     #expect(try stage.files.contents(of: stage.path("a")) == expected.finish())
   }
 
+  @Test(arguments: Kind.allCases) func severalFilesAreSyncedTogether(kind: Kind) throws {
+    let stage = try Stage(kind)
+    #expect(stage.files.sync([]).isEmpty)
+    for count in [1, 2, 40] {
+      let files = try (0..<count).map { index in
+        let file = try stage.files.open(stage.path("synced-\(index)"), .create)
+        try file.write(at: 0, Bytes("content \(index)"))
+        return file
+      }
+      let errors = stage.files.sync(files)
+      #expect(errors.count == count && errors.allSatisfy { $0 == nil })
+      for (index, file) in files.enumerated() { #expect(try file.read(at: 0, count: 100) == Bytes("content \(index)")) }
+    }
+  }
+
   @Test(arguments: Kind.allCases) func modesAndTruncation(kind: Kind) throws {
     let stage = try Stage(kind)
     let path = stage.path("a")

@@ -206,6 +206,13 @@ final class FolderManifest {
     }
   }
 
+  /// Appends an entry and carries it past a power loss together with what it tells of. Where that fails, the entry counts
+  /// all the same until another takes it back.
+  func append(_ entry: ManifestEntry, syncedWith others: [any File]) throws {
+    try append(entry, sync: false)
+    try journal.sync(with: others)
+  }
+
   /// Carries past a power loss what was appended without a sync.
   func sync() throws { try journal.sync() }
 

@@ -20,14 +20,20 @@ enum FolderRecovery {
       }
       var state = predecessor.state
       for file in state.files(.open) {
-        let wanted = state.prepared?.files.first { $0.number == file.number }?.length ?? file.length
-        guard wanted > 0 else {
+        let prepared = state.prepared?.files.first { $0.number == file.number }?.length
+        guard prepared ?? file.length > 0 else {
           // Made by a batch that nobody decided.
           if try files.attributes("\(folder)/\(file.hiddenPath)") != nil {
             try files.removeFile("\(folder)/\(file.hiddenPath)")
           }
           state.files[file.number] = nil
           continue
+        }
+        var wanted = file.length
+        if let prepared {
+          // A power loss may have left less of it, before it was decided; if it was, `recover` says that it is damaged.
+          let size = try files.attributes("\(folder)/\(file.hiddenPath)")?.size ?? 0
+          wanted = max(wanted, min(prepared, size))
         }
         if predecessor.isDead {
           try cut(file, to: wanted, folder, files)

@@ -91,8 +91,11 @@ final class FolderWriter {
         batch: batch.number.rawValue, time: batch.time.milliseconds, previous: state.lastBatch, record: Bytes(),
         isExact: isSettled, files: work.changes.values.sorted { $0.number < $1.number })
       let prepared = Prepared(change: change, made: work.made)
-      if !isDeciding {
-        try manifest.append(.prepared(epoch: manifest.epoch, change), sync: true)
+      if isDeciding {
+        try sync(&work)
+      } else {
+        // At once: nobody decides before both are durable, and where a power loss leaves only one the batch is dropped.
+        try manifest.append(.prepared(epoch: manifest.epoch, change), syncedWith: work.unsynced)
         try manifest.checkEpoch()
       }
       pending = prepared
@@ -109,8 +112,17 @@ final class FolderWriter {
     let batch: BatchIdentity
     var changes: [Int64: FileChange] = [:]
     var made: [Int64] = []
+    /// Written, and synced together: one after the other they would take the disk's time one after the other.
+    var unsynced: [any File] = []
+    /// How many may be open for it.
+    static let unsyncedMax = 64
 
     init(_ batch: BatchIdentity) { self.batch = batch }
+  }
+
+  private func sync(_ work: inout PrepareWork) throws {
+    for case let error? in files.sync(work.unsynced) { throw error }
+    work.unsynced = []
   }
 
   private func append(_ parts: [FilePieces], _ work: inout PrepareWork) throws {
@@ -221,9 +233,10 @@ final class FolderWriter {
       try flush()
       change.crc = crc.value
       if change.length >= owner.settings.rolling.size { change.closes = true }
-      try file.sync()
       work.changes[number] = change
+      work.unsynced.append(file)
       owner.keep(file, number)
+      if work.unsynced.count >= PrepareWork.unsyncedMax { try owner.sync(&work) }
     }
   }
 
@@ -423,6 +436,7 @@ final class FolderWriter {
   func recover(through decided: Int64?) throws {
     if let prepared = state.prepared, pending == nil {
       if let decided, prepared.batch <= decided {
+        try checkIsWhole(prepared)
         try manifest.append(.committed(epoch: manifest.epoch, batch: prepared.batch), sync: true)
         committed(prepared)
         try manifest.checkEpoch()
@@ -440,6 +454,18 @@ final class FolderWriter {
       return isSettled = false
     }
     isSettled = true
+  }
+
+  /// Fails where what was decided elsewhere is not there.
+  private func checkIsWhole(_ prepared: BatchChange) throws {
+    for change in prepared.files {
+      guard let stored = state.files[change.number] else { continue }
+      let path = absolute(stored.hiddenPath)
+      let size = try files.attributes(path)?.size ?? 0
+      guard size >= change.length else {
+        throw FileStreamingError.damagedFile(path, reason: "it has \(size) bytes, \(change.length) were committed")
+      }
+    }
   }
 
   // MARK: Rolling

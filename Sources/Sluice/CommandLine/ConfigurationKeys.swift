@@ -51,8 +51,9 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.streaming.batchInterval", .duration, "1s", "time between batches"),
     .init("sluice.streaming.checkpoint", .text, nil, "folder for what a restart needs; none keeps nothing"),
     .init(
-      "sluice.streaming.checkpoint.sync", .text, "commits",
-      "what survives a power loss: none, commits (decided batches), all (plans of batches under way too)"),
+      "sluice.streaming.checkpoint.sync", .text, nil,
+      "what survives a power loss: none (the default with at-least-once), commits (decided batches, the default), all "
+        + "(plans of batches under way too)"),
     .init(
       "sluice.streaming.guarantee", .text, nil,
       "exactly-once: batches that write topics are transactions; at-least-once: nothing decides but the commit log"),

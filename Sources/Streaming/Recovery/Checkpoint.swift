@@ -7,7 +7,8 @@ import SystemInterfaces
 /// `skipped.journal` (batches that the failure policy passed over), `job.text` (what the job looked like when it last
 /// started), and what its participants keep beside. Data only: no closure, no graph, no configuration is in it.
 ///
-/// Held by one process at a time, by a lock. Belongs to the driver's loop.
+/// Held by one process at a time, by a lock; a process that has lost it and does not know stops before it writes again,
+/// by the writer's epoch. Belongs to the driver's loop.
 package final class Checkpoint {
   /// When the logs are carried past a power loss; the death of the process alone never loses anything.
   package enum Sync: String, Sendable, CaseIterable {
@@ -31,6 +32,8 @@ package final class Checkpoint {
   let files: any FileStore
   private let sync: Sync
   private let lock: any FileLock
+  /// Looked at before everything that is written.
+  package let writer: WriterEpoch
   private var skipped: Journal?
   /// The last decided batch of this and earlier runs.
   package private(set) var last: BatchRecord?
@@ -64,6 +67,13 @@ package final class Checkpoint {
         "the checkpoint folder \(directory) belongs to the job \(owner), this one is \(jobName): give this job another "
           + "folder with --checkpoint, or the name it had with --name \(owner)")
     }
+    do {
+      writer = try WriterEpoch(of: directory, files)
+    } catch let error as StreamingError {
+      throw error
+    } catch {
+      throw .checkpoint("the checkpoint folder \(directory) cannot be used: \(error)")
+    }
     commits = try BatchJournal(directory: "\(directory)/commits", files: files)
     plans = try BatchJournal(directory: "\(directory)/plans", files: files)
     found = (commits.recent, plans.recent)
@@ -82,6 +92,8 @@ package final class Checkpoint {
       // A power loss has taken more than one record: those of the batches between may stand further back.
       found.plans = try BatchJournal.records(in: "\(directory)/plans", files)
     }
+    // What follows cuts what was written for batches that were not decided: nobody else may be writing them.
+    try writer.check()
     let decision = try RecoveryDecision(
       commits: found.commits, plans: found.plans, decided: decided, decider: name, directory: directory)
     for record in decision.missed { try noted(record) }
@@ -116,6 +128,7 @@ package final class Checkpoint {
 
   /// Notes what the job looks like, for `sluice checkpoint show` and for the check of the next start.
   package func write(_ description: JobDescription) throws(StreamingError) {
+    try writer.check()
     do {
       try files.replace("\(directory)/\(JobDescription.fileName)", with: Bytes(description.text))
     } catch {
@@ -125,12 +138,14 @@ package final class Checkpoint {
 
   /// Records a plan before its batch runs.
   package func planned(_ plan: BatchRecord) throws(StreamingError) {
+    try writer.check()
     try plans.append(plan, sync: sync == .all)
   }
 
   /// Records, before a decider is asked, what it may be about to decide.
   /// - Parameter isNeeded: whether a restart after a power loss could not do without it.
   package func prepared(_ record: BatchRecord, isNeeded: Bool) throws(StreamingError) {
+    try writer.check()
     var candidate = record
     candidate.outcome = .prepared
     try plans.append(candidate, sync: sync == .all || (sync == .commits && isNeeded))
@@ -139,6 +154,7 @@ package final class Checkpoint {
   /// Records a batch that its decider has decided: a cache, so it is not synced.
   /// - Parameter mustStay: as of `decided`.
   package func noted(_ record: BatchRecord, mustStay: Bool = false) throws(StreamingError) {
+    try writer.check()
     // The first one stays: without a log a start would take the folder for a new one.
     try commits.append(record, sync: mustStay || last == nil)
     last = record
@@ -148,6 +164,7 @@ package final class Checkpoint {
   /// - Parameter mustStay: whether something that is never taken back goes by it, a snapshot of the state: then it is
   ///   carried past a power loss whatever the setting.
   package func decided(_ record: BatchRecord, mustStay: Bool = false) throws(StreamingError) {
+    try writer.check()
     // What moves nothing may be forgotten: it would be decided the same way again.
     let moves = record.sources.contains { !$0.plan.isEmpty } || record.notes != last?.notes
     // The first one stays whatever the setting: without a log a start would follow the consumer group, past what the state
@@ -158,6 +175,7 @@ package final class Checkpoint {
 
   /// Records a batch that is passed over for good, with the reason; kept as long as the folder is.
   package func passedOver(_ record: BatchRecord, reason: String) throws(StreamingError) {
+    try writer.check()
     do {
       if skipped == nil {
         skipped = try Journal.open(ledgerPath, in: files) { _, _ in }.journal

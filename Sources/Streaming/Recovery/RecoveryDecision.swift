@@ -53,7 +53,7 @@ package struct RecoveryDecision: Sendable, Equatable {
       }
     }
     numberFloor = max(last?.batch.number ?? 0, decided?.batch ?? 0)
-    timeFloor = last?.batch.time
+    timeFloor = [last?.batch.time, decided?.time].compactMap { $0 }.max()
     var reached = Reached(last)
     for plan in plans where plan.batch.number > numberFloor && plan.outcome == nil {
       numberFloor = plan.batch.number

@@ -159,6 +159,7 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
         }
       }
       lastDeltaBytes = blocks.reduce(0) { $0 + $1.changes.count }
+      try context.writer?.check()
       try store?.prepare(batch.number, blocks)
     } catch {
       return then(error)
@@ -186,6 +187,7 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
     do throws(StreamingError) {
       // The last batch that changed something, not the last one: batches that move nothing are not synced by the commit
       // log, and a snapshot of a batch that a power loss takes back would be ahead of it.
+      try context.writer?.check()
       try continueSnapshot(store, BatchNumber(store.lastChange))
     } catch {
       // The log keeps everything: the next one is tried when it has grown further.

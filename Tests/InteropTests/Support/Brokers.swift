@@ -99,14 +99,16 @@ final class BrokerProcess: Sendable {
   }
 }
 
-/// The record batches in a partition's segment files, as they stand on the disk.
+/// The record batches in a partition's segment files, as they stand on the disk; the markers of transactions are left out.
 enum Disk {
   static func batches(_ data: String, _ topic: String, _ partition: Int = 0) throws -> [RecordBatch] {
     let folder = "\(data)/topics/\(topic)-\(partition)"
     var found: [RecordBatch] = []
     for name in try Scratch.files.list(folder) where name.hasSuffix(".log") {
       var sequence = RecordBatchSequence(try Scratch.files.contents(of: "\(folder)/\(name)"))
-      while let batch = try sequence.next() { found.append(batch) }
+      while let batch = try sequence.next() {
+        if !batch.header.isControl { found.append(batch) }
+      }
       if sequence.trailingBytes > 0 { throw SetupFailure("\(folder)/\(name) ends with a part of a batch") }
     }
     return found
@@ -115,7 +117,9 @@ enum Disk {
   static func codecs(_ data: String, _ topic: String, partitions: Int = 1) throws -> Set<CompressionCodec> {
     var codecs: Set<CompressionCodec> = []
     for partition in 0..<partitions {
-      for batch in try batches(data, topic, partition) { codecs.insert(try batch.header.codec) }
+      for batch in try batches(data, topic, partition) where !batch.header.isControl {
+        codecs.insert(try batch.header.codec)
+      }
     }
     return codecs
   }
@@ -143,7 +147,7 @@ enum Disk {
   )] {
     let workspace = CodecWorkspace()
     var found: [(Offset, TestRecord)] = []
-    for batch in try batches(data, topic, partition) {
+    for batch in try batches(data, topic, partition) where !batch.header.isControl {
       try batch.forEachRecord(using: workspace) { record in
         found.append((record.offset, TestRecord(key: record.key?.copied, value: record.value?.copied)))
       }

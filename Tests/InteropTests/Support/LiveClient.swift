@@ -96,13 +96,17 @@ final class LiveClient: Sendable {
     return listed[partition]?.offset ?? -1
   }
 
-  /// Everything in the partitions, in order, read by the fetcher.
+  /// Everything committed in the partitions, in order, read by the fetcher.
   func readAll(_ partitions: [TopicPartition]) throws -> [TopicPartition: [TestRecord]] {
     let wanted = Dictionary(uniqueKeysWithValues: partitions.map { ($0, Offsets.Position.latest) })
-    let ends = try call("the ends of the topics") { [client] done in Offsets(client).list(wanted) { done($0) } }
+    let ends = try call("the ends of the topics") { [client] done in
+      Offsets(client).list(wanted, isolation: .readCommitted) { done($0) }
+    }
     let arrived = DispatchSemaphore(value: 0)
     let failure = Mutex<String?>(nil)
-    let fetcher = Fetcher(client) { event in
+    var configuration = FetcherConfiguration()
+    configuration.isolation = .readCommitted
+    let fetcher = Fetcher(client, configuration: configuration) { event in
       switch event {
       case .arrived: break
       case .offsetOutOfRange(let partition, let offset):
@@ -116,6 +120,7 @@ final class LiveClient: Sendable {
     fetcher.start(Dictionary(uniqueKeysWithValues: partitions.map { ($0, Offset(0)) }))
     var read = Dictionary(uniqueKeysWithValues: partitions.map { ($0, [TestRecord]()) })
     var from = Dictionary(uniqueKeysWithValues: partitions.map { ($0, Offset(0)) })
+    var filters: [TopicPartition: AbortedFilter] = [:]
     let workspace = CodecWorkspace()
     let deadline = DispatchTime.now() + .seconds(60)
     while let open = partitions.first(where: { from[$0]! < ends[$0]!.offset }) {
@@ -123,13 +128,14 @@ final class LiveClient: Sendable {
         let partition = snapshot.partition
         for batch in snapshot.batches where batch.header.nextOffset > from[partition]! {
           let first = from[partition]!
+          from[partition] = batch.header.nextOffset
+          if filters[partition, default: AbortedFilter()].hides(batch.header, batch.aborted) { continue }
           try RecordBatch(batch.bytes).forEachRecord(from: first, using: workspace) { record in
             read[partition]!.append(
               TestRecord(
                 key: record.key?.copied, value: record.value?.copied,
                 headers: record.headers.map { RecordHeader($0.key.copied, $0.value?.copied) }))
           }
-          from[partition] = batch.header.nextOffset
         }
         from[partition] = max(from[partition]!, snapshot.nextOffset)
         fetcher.release(partition, upTo: from[partition]!)

@@ -26,6 +26,8 @@ struct ExactDefinition: CustomStringConvertible, Sendable {
   var counted: ExactOutput?
   /// The job's own, beside those that all jobs here have.
   var settings: [String: String] = [:]
+  /// Whether every output takes every record: then the decider is asked in every batch.
+  var takesAll = false
   /// Called in a task with each record that goes to an output; may throw.
   var onRecord: (@Sendable (Int) throws -> Void)?
 
@@ -52,7 +54,7 @@ struct ExactDefinition: CustomStringConvertible, Sendable {
   static let interval = Duration.milliseconds(20)
 
   /// Whether the output at this place takes the record.
-  func takes(_ number: Int, at place: Int) -> Bool { (number >> 3 + place) % 3 != 0 }
+  func takes(_ number: Int, at place: Int) -> Bool { takesAll || (number >> 3 + place) % 3 != 0 }
 
   /// The value of a record: `7`.
   static func number(_ value: Bytes) -> Int { Int(String(value)) ?? -1 }

@@ -83,7 +83,9 @@ final class ExactWorld {
   }
 
   static func makeFolder() throws -> String {
-    var template = Array("/\(access("/dev/shm", W_OK) == 0 ? "dev/shm" : "tmp")/sluice-exact-XXXXXX".utf8CString)
+    var template = Array(
+      "/\(access("/dev/shm", W_OK) == 0 ? "dev/shm" : "tmp")/sluice-exact-\(String(repeating: "X", count: 6))"
+        .utf8CString)
     guard mkdtemp(&template) != nil else { throw Failed("no folder for databases could be made") }
     return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
@@ -170,8 +172,9 @@ final class ExactWorld {
   }
 
   /// Tells of batches that have ended well.
+  ///
+  /// Sendable: a simulated world and all in it is used by one thread.
   private final class Marks: StreamingListener, @unchecked Sendable {
-    // Sendable: a simulated world and all in it is used by one thread.
     private let ended: (BatchNumber) -> Void
     init(_ ended: @escaping (BatchNumber) -> Void) { self.ended = ended }
     func onBatchCompleted(_ batch: BatchInfo) { if batch.failureReason == nil { ended(batch.number) } }

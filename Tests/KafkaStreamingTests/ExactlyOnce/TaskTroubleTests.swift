@@ -25,7 +25,8 @@ import Testing
 
     init(_ random: inout SeededRandom) {
       var left: [Int: Int] = [:]
-      for _ in 0..<6 { left[Int(random.next() % UInt64(ExactDefinition.records))] = Int(random.next() % 3) + 1 }
+      // Fewer in all than a task has attempts.
+      for _ in 0..<3 { left[Int(random.next() % UInt64(ExactDefinition.records))] = 1 }
       state = Mutex(State(left: left))
     }
     var hits: Int { state.withLock { $0.hits } }
@@ -99,6 +100,6 @@ import Testing
       problems += try run(Self.definitions[index], seed: seed, &sum).map { "seed \(seed): \($0)" }
     }
     #expect(problems.isEmpty, "\(problems.count): \(problems.prefix(3).joined(separator: "\n"))")
-    #expect(sum.stumbled > count && sum.copies > count / 2, "\(sum)")
+    #expect(sum.stumbled > count / 2 && sum.copies > count / 2, "\(sum)")
   }
 }

@@ -55,11 +55,13 @@ import Testing
       job.wait()
     }
     let other = try place.script("other", "exit 0")
-    // It waits in its definition until somebody opens the pipe for writing.
-    var tries = 0
-    while try Program.sluice(["submit", "--name", "waiting", other], in: place).exit == .code(0), tries < 2000 {
-      tries += 1
-    }
+    // It waits in its definition until somebody opens the pipe for writing; the lock's file names it by then. Nobody else
+    // may ask for the lock before, or the job might find it taken.
+    let lock = "\(place.path)/state/sluice/jobs/waiting.lock"
+    let deadline = ContinuousClock.now + .seconds(30)
+    while (try? LinuxFileStore().contents(of: lock))?.contains("pid \(job.pid)") != true, ContinuousClock.now < deadline
+    {}
+    #expect(try Program.sluice(["submit", "--name", "waiting", other], in: place).exit != .code(0))
     job.send(.terminate)
     _ = try ChildProcess.run("timeout", ["20", "/bin/sh", "-c", ": > \(fifo)"])
     #expect(job.wait() == .code(143), "\(place.errors)")

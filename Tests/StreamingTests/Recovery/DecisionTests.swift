@@ -165,7 +165,8 @@ import Testing
     try second.harness.advance()
     let end = second.harness.end.joined()
     #expect(
-      end.hasPrefix("the ledger has decided batch 3, but what the checkpoint in /checkpoint knows of it ends with batch 1"),
+      end.hasPrefix(
+        "the ledger has decided batch 3, but what the checkpoint in /checkpoint knows of it ends with batch 1"),
       "\(second.harness.end)")
     #expect(end.contains("its state lacks what came between"))
     // In a new folder it begins anew, behind what was decided.

@@ -85,6 +85,14 @@ import Testing
     #expect(lost.lost == 5 && lost.last == record(1, 0, 5) && lost.replay.isEmpty)
   }
 
+  /// Without a record the decider's word alone says how far time has come.
+  @Test func timeGoesOnBehindTheDecision() throws {
+    let decided = Decision(batch: 5, record: Bytes(), time: Timestamp(milliseconds: 5000))
+    #expect(try RecoveryDecision(commits: [], plans: [], decided: decided).timeFloor == Timestamp(milliseconds: 5000))
+    let older = try RecoveryDecision(commits: [record(6, 0, 5)], plans: [], decided: decided)
+    #expect(older.timeFloor == Timestamp(milliseconds: 6000))
+  }
+
   @Test func aNewSourceMayBeginAnywhere() throws {
     let decision = try RecoveryDecision(commits: [record(1, 0, 5)], plans: [record(2, 70, 75, source: "topics u")])
     #expect(decision.replay == [record(2, 70, 75, source: "topics u")])
