@@ -58,6 +58,8 @@ public final class DAGScheduler: @unchecked Sendable {
   /// The batch that actions belong to while an output operation runs on the loop; nil outside of a stream. On the loop
   /// only.
   public var batchOfActions: BatchIdentity?
+  /// What local properties were before the outermost output operation that runs.
+  var propertiesOutsideOfActions = LocalProperties()
   /// What the jobs of actions did since this was last set; those of an output operation are added to its report.
   var metricsOfActions = JobMetrics()
 

@@ -185,11 +185,16 @@ public final class BatchOutput: @unchecked Sendable {
   private func start(_ index: Int) {
     let operation = operations[index]
     operationStarted?(index)
+    let scheduler = coordinator.scheduler
+    // Where another batch's action waits for its jobs, what it has set for them is not this one's.
+    let properties = scheduler.localProperties
+    let outside = scheduler.batchOfActions == nil ? properties : scheduler.propertiesOutsideOfActions
     switch operation.kind {
     case .action(let body):
-      let scheduler = coordinator.scheduler
-      let (outer, properties) = (scheduler.batchOfActions, scheduler.localProperties)
+      let outer = scheduler.batchOfActions
       let outerMetrics = scheduler.metricsOfActions
+      scheduler.propertiesOutsideOfActions = outside
+      scheduler.localProperties = outside
       scheduler.batchOfActions = batch
       scheduler.metricsOfActions = JobMetrics()
       let result = Result<[TaskOutput], any Error> {
@@ -204,7 +209,7 @@ public final class BatchOutput: @unchecked Sendable {
     case .sink(let sink, let dataset, let work):
       let spec = JobSpec(
         dataset: dataset, batch: batch, operation: index, label: operation.name,
-        properties: coordinator.scheduler.localProperties
+        properties: outside
       ) { result in
         if let output = result as? TaskOutput { sink.discard(output) }
       } work: { partition, task in
@@ -214,7 +219,7 @@ public final class BatchOutput: @unchecked Sendable {
       } onComplete: { [self] end in
         jobEnded(index, end)
       }
-      job = coordinator.scheduler.submit(spec)
+      job = scheduler.submit(spec)
     }
   }
 

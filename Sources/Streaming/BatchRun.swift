@@ -23,6 +23,9 @@ final class BatchRun: @unchecked Sendable {
     /// Takes the batch back, as after a failure: it is computed anew.
     var rewind: @Sendable () -> Void = {}
 
+    /// Calls on when all batches before this one have ended.
+    var whenItsTurn: @Sendable (_ then: @escaping @Sendable () -> Void) -> Void = { $0() }
+
     /// When a sink commits.
     func place(of sink: any Sink) -> CommitPlace {
       if let decider, sink.decider === decider { return .withDecision }
@@ -58,6 +61,8 @@ final class BatchRun: @unchecked Sendable {
   /// Whether some of the output may be visible although the batch has failed: of sinks that commit before the decision.
   private(set) var mayBeVisible = false
   private var hasEarlySinks = false
+  /// Whether its datasets are being made: what runs jobs for that lets events in, but no other batch.
+  private(set) var isDefining = false
   /// What the batch gave when it was computed for the first time, where it is computed twice.
   private var rehearsal: BatchRehearsal?
   private var expected: BatchDigest?
@@ -86,13 +91,16 @@ final class BatchRun: @unchecked Sendable {
       run(coordinator)
     }
     self.rehearsal = rehearsal
+    isDefining = true
     rehearsal.start()
+    isDefining = false
   }
 
   private func run(_ coordinator: OutputCoordinator) {
     info.processingStartTime = environment.world.clock.now
     for listener in listeners { listener.onBatchStarted(info) }
     let frame = frame
+    isDefining = true
     let operations = context.outputs.compactMap { output -> OutputOperation? in
       switch output.kind {
       case .action(let action): OutputOperation(name: output.name, kind: .action { _ in try action(frame) })
@@ -103,6 +111,7 @@ final class BatchRun: @unchecked Sendable {
         }
       }
     }
+    isDefining = false
     hasEarlySinks = operations.contains { operation in
       if case .sink = operation.kind { operation.place == .beforeDecision } else { false }
     }
@@ -114,7 +123,7 @@ final class BatchRun: @unchecked Sendable {
       switch result {
       case .failure(let failure): fail("\(failure)")
       case .success:
-        complete(context.participants.flatMap { $0.completions(frame) })
+        plan.whenItsTurn { [self] in complete(context.participants.flatMap { $0.completions(frame) }) }
       }
     }
   }

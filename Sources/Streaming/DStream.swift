@@ -141,14 +141,23 @@ public class DStream<Element>: AnyDStream, @unchecked Sendable {
 
   /// The dataset of the batch; the same object however often it is asked for. On the driver's loop.
   public func dataset(_ frame: BatchFrame) -> RDD<Element>? {
-    if let last = remembered.last, last.frame.number == frame.number { return last.dataset }
+    let place = place(of: frame.number)
+    if place > 0, remembered[place - 1].frame.number == frame.number { return remembered[place - 1].dataset }
     let entry = Remembered(frame: frame.identity, time: time(frame), dataset: generate?(frame))
     if let dataset = entry.dataset {
       keeping?(dataset)
       if let cutting, frame.time.isMultiple(of: cutting.interval) { cutting.cut(dataset) }
     }
-    remembered.append(entry)
+    // A batch behind this one may have come while it was made.
+    remembered.insert(entry, at: self.place(of: frame.number))
     return entry.dataset
+  }
+
+  /// Behind the entries of a batch and of those before it: nearly always the end.
+  private func place(of batch: BatchNumber) -> Int {
+    var place = remembered.count
+    while place > 0, remembered[place - 1].frame.number > batch { place -= 1 }
+    return place
   }
 
   override func recall(_ frame: BatchFrame) { _ = dataset(frame) }

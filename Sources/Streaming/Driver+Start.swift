@@ -11,6 +11,7 @@ extension Driver {
         throw .invalidDefinition("the job has no input: add a stream of topics, files or a queue")
       }
       policy = try FailurePolicy { context.setting($0) }
+      concurrency = try context.concurrentBatches()
       determinismCheck = try DeterminismCheck { context.setting($0) }
       try controlRates()
       if let directory = environment.checkpointDirectory {
@@ -266,12 +267,12 @@ extension Driver {
     }
     held.append(record.batch)
     let frame = BatchFrame(identity: record.batch, previousTime: record.previousTime, plans: plans)
-    planned = BatchRecord(
+    let planned = BatchRecord(
       batch: record.batch, previousTime: record.previousTime, interval: record.interval,
       records: plans.reduce(0) { $0 + $1.records }, sources: sourceRecords(plans), notes: record.notes)
     var info = makeInfo(frame, due: environment.world.clock.now, skipped: 0)
     info.isReplay = true
-    run(frame, info)
+    run(RunningBatch(frame, planned, info))
   }
 
   private func sourcesReady() {

@@ -10,14 +10,14 @@ extension Driver {
   func fail(_ error: any Error) {
     guard phase != .stopped, failure == nil else { return }
     failure = error
-    if batch == nil { finish(error) }
+    if running.first?.run == nil { finish(error) }
   }
 
   /// Something that the batch which runs waits for will not come: ends the job without it.
   func abandon(_ error: any Error) {
     guard phase != .stopped else { return }
     failure = failure ?? error
-    batch?.cancel()
+    cancelAll()
     finish(failure)
   }
 
@@ -27,14 +27,14 @@ extension Driver {
     case .starting, .running, .stopping:
       phase = .stopping
       if let tickTimer { environment.loop.cancel(tickTimer) }
-      guard let batch else {
+      // None runs, or the first one waits to be tried again.
+      guard running.first?.run != nil else {
         finish(failure)
         if !gracefully { stopSources() }
         return
       }
-      let number = batch.frame.number
-      stopTimers.append(environment.loop.after(gracefulStopTimeout) { [self] in giveUp(number) })
-      if !gracefully { batch.cancel() }
+      stopTimers.append(environment.loop.after(gracefulStopTimeout) { [self] in giveUp() })
+      if !gracefully { cancelAll() }
     }
   }
 
@@ -44,12 +44,12 @@ extension Driver {
   }
 
   /// Ends the job without the batch, where it still runs.
-  private func giveUp(_ number: BatchNumber) {
-    guard let batch, batch.frame.number == number else { return }
+  private func giveUp() {
+    guard phase != .stopped, let number = running.first?.frame.number else { return }
     environment.log("batch \(number) did not end within \(gracefulStopTimeout.text): it is dropped")
-    batch.cancel()
+    cancelAll()
     // A commit that has begun cannot be taken back, but whoever stops the job need not wait for it either.
-    if self.batch != nil {
+    if phase != .stopped {
       finish(
         StreamingError.batchFailed(
           batch: number,
@@ -57,6 +57,11 @@ extension Driver {
             "the commit of batch \(number) did not end within \(gracefulStopTimeout.text) after the stop; a restart "
             + "repeats the batch"))
     }
+  }
+
+  /// Stops the batches that run, the last one first: the end of the first is the end of the job.
+  private func cancelAll() {
+    for entry in running.reversed() { entry.run?.cancel() }
   }
 
   var gracefulStopTimeout: Duration {
@@ -79,6 +84,8 @@ extension Driver {
     guard phase != .stopped else { return }
     phase = .stopped
     if let tickTimer { environment.loop.cancel(tickTimer) }
+    // Those behind the one that ended the job.
+    for entry in running.dropFirst() { entry.run?.cancel() }
     outcome = .some(error)
     stopSourcesIfQuiet()
     guard !areSourcesStopping else { return }

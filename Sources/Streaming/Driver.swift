@@ -4,7 +4,9 @@ import JobScheduling
 import Synchronization
 import SystemInterfaces
 
-/// Runs the batches of one job: tick, plan, compute, prepare, decide, commit, record; one batch at a time, in order.
+/// Runs the batches of one job: tick, plan, compute, prepare, decide, commit, record; one batch at a time, in order. Where
+/// `sluice.streaming.concurrentJobs` allows more, several are computed at once, and what follows the computation is still
+/// done for one at a time, in their order.
 ///
 /// What a batch is planned from goes into the plan log before it runs, and what was decided into the commit log after it:
 /// so a restart runs an undecided batch again over the same input, and goes on behind the last decided one.
@@ -39,9 +41,10 @@ final class Driver: @unchecked Sendable {
   var stopTimers: [TimerID] = []
   /// Batches follow each other without waiting for ticks, up to the ends the sources had when it was asked for.
   var isDraining: Bool
-  var batch: BatchRun?
-  /// The plan of the batch that runs.
-  var planned: BatchRecord?
+  /// The batches between their plan and their end, in order: none but the first is ever prepared, decided or given up.
+  var running: [RunningBatch] = []
+  /// How many are computed at once.
+  var concurrency = 1
   /// What decides batches, where a sink can; else the commit log does.
   var decider: (any Decider)?
   /// The decision about the batch that runs, once it has been asked for.
@@ -74,19 +77,28 @@ final class Driver: @unchecked Sendable {
   /// The job has ended: lets go of what may hold the driver in turn.
   func release() {
     for timer in stopTimers { environment.loop.cancel(timer) }
-    batch?.release()
+    for entry in running {
+      entry.run?.release()
+      (entry.run, entry.goOn) = (nil, nil)
+    }
     (listeners, terminated, decider, checkpoint) = ([], nil, nil, nil)
-    (rateControllers, replays, planned, batch, decision) = ([], [], nil, nil, nil)
+    (rateControllers, replays, running, decision) = ([], [], [], nil)
   }
 
   // MARK: Ticks
 
+  /// Whether there is room for another batch.
+  private var isReady: Bool {
+    phase == .running && failure == nil && running.count < concurrency
+      && running.allSatisfy { !$0.hasFailed && $0.run?.isDefining != true }
+  }
+
   func scheduleTick() {
-    guard phase == .running, batch == nil, let clock else { return }
+    guard isReady, let clock else { return }
     if let tickTimer { environment.loop.cancel(tickTimer) }
     tickTimer = nil
     if isDraining {
-      if context.sources.allSatisfy(\.isExhausted) { return stop(gracefully: true) }
+      if context.sources.allSatisfy(\.isExhausted) { return stopWhenDone() }
       if context.sources.contains(where: \.hasData) {
         environment.loop.post { [self] in tick() }
         return
@@ -105,11 +117,16 @@ final class Driver: @unchecked Sendable {
     }
   }
 
+  /// Everything is planned; what runs says when it has ended.
+  private func stopWhenDone() { if running.isEmpty { stop(gracefully: true) } }
+
   private func tick() {
-    guard phase == .running, batch == nil, clock != nil else { return }
+    guard isReady, clock != nil else { return }
     tickTimer = nil
     isWaitingForData.store(false, ordering: .relaxed)
-    if isDraining, context.sources.allSatisfy(\.isExhausted) { return stop(gracefully: true) }
+    if isDraining, context.sources.allSatisfy(\.isExhausted) { return stopWhenDone() }
+    // What runs asks again when it has ended.
+    if isDraining, !running.isEmpty, !context.sources.contains(where: \.hasData) { return }
     let world = environment.world
     let tick =
       isDraining
@@ -135,7 +152,6 @@ final class Driver: @unchecked Sendable {
     let record = BatchRecord(
       batch: identity, previousTime: lastTime, interval: context.batchInterval,
       records: plans.reduce(0) { $0 + $1.records }, sources: sourceRecords(plans), notes: notes)
-    planned = record
     lastNumber = identity.number
     lastTime = identity.time
     held.append(identity)
@@ -146,7 +162,7 @@ final class Driver: @unchecked Sendable {
     }
     var info = makeInfo(frame, due: tick.due, skipped: tick.skipped)
     for (name, controller) in rateControllers { info.rates[name] = controller.decision }
-    run(frame, info)
+    run(RunningBatch(frame, record, info))
   }
 
   func sourceRecords(_ plans: [SourcePlan]) -> [SourceRecord] {
@@ -165,35 +181,47 @@ final class Driver: @unchecked Sendable {
 
   // MARK: Run
 
-  func run(_ frame: BatchFrame, _ info: BatchInfo) {
+  /// Begins a batch that has been planned.
+  func run(_ entry: RunningBatch) {
+    running.append(entry)
+    start(entry)
+  }
+
+  private func start(_ entry: RunningBatch) {
+    let (frame, info) = (entry.frame, entry.info)
+    entry.hasFailed = false
+    // Where there is room for another batch: an action of this one keeps the call until it has ended.
+    scheduleTick()
     var plan = BatchRun.CommitPlan(decider: decider) { [self] run, prepared, then in decide(run, prepared, then) }
     plan.isChecked = determinismCheck?.isDue(info) ?? false
     plan.rewind = { [self] in
       for stream in context.streams { stream.discard(frame.number) }
       for participant in context.participants { participant.aborted(frame.identity) }
-      replan(frame)
+      replan(entry)
     }
-    let run = BatchRun(frame, info, context, listeners, plan: plan) { [self] end in batchEnded(end, info) }
-    batch = run
+    plan.whenItsTurn = { [self] then in
+      if running.first === entry { then() } else { entry.goOn = then }
+    }
+    let run = BatchRun(frame, info, context, listeners, plan: plan) { [self] end in batchEnded(entry, end) }
+    entry.run = run
     run.start(coordinator)
   }
 
-  private func batchEnded(_ end: BatchRun.End, _ started: BatchInfo) {
-    guard let run = batch else { return }
-    batch = nil
+  private func batchEnded(_ entry: RunningBatch, _ end: BatchRun.End) {
+    guard let run = entry.run else { return }
+    (entry.run, entry.goOn) = (nil, nil)
     // It was given up, and the job has ended without it.
     guard phase != .stopped else { return }
-    let decision = decision.take()
     switch end {
     case .unknown(let error): finish(failure ?? error)
     case .failed(let error):
-      for participant in context.participants { participant.aborted(run.frame.identity) }
-      guard phase != .stopping, failure == nil, recover(run, started, error) else {
-        return finish(failure ?? error)
-      }
+      entry.hasFailed = true
+      entry.failure = (error, run.mayBeVisible)
+      // Where others are before it, what becomes of it is said when they have ended.
+      if running.first === entry { failed(entry) }
     case .committed(let info), .incomplete(let info, _):
       do throws(StreamingError) {
-        try complete(run.frame, info, decision)
+        try complete(entry, info, decision.take())
       } catch {
         return finish(error)
       }
@@ -203,7 +231,23 @@ final class Driver: @unchecked Sendable {
     }
   }
 
+  /// The first of the batches has failed.
+  private func failed(_ entry: RunningBatch) {
+    guard let (error, mayBeVisible) = entry.failure.take() else { return }
+    decision = nil
+    for participant in context.participants { participant.aborted(entry.frame.identity) }
+    guard phase != .stopping, failure == nil, recover(entry, error, mayBeVisible: mayBeVisible) else {
+      return finish(failure ?? error)
+    }
+  }
+
+  /// A batch has ended, and the next one is the first now.
   private func goOn() {
+    if let next = running.first {
+      if next.failure != nil { return failed(next) }
+      next.goOn.take()?()
+      return scheduleTick()
+    }
     if let failure { return finish(failure) }
     if phase == .stopping { return finish(nil) }
     if phase == .starting { return replayNext() }
@@ -217,7 +261,7 @@ final class Driver: @unchecked Sendable {
     _ run: BatchRun, _ prepared: [any PreparedOutput], _ then: @escaping @Sendable (DecisionOutcome) -> Void
   ) {
     let identity = run.frame.identity
-    guard var record = planned else {
+    guard var record = running.first(where: { $0.run === run })?.record else {
       return then(.aborted(StreamingError.batchFailed(batch: identity.number, reason: "it was given up")))
     }
     record.outcome = .committed
@@ -252,10 +296,11 @@ final class Driver: @unchecked Sendable {
 
   /// The batch's output is there: its offsets and its state become the ones a restart goes on from.
   private func complete(
-    _ frame: BatchFrame, _ info: BatchInfo, _ decision: (record: BatchRecord, isRecorded: Bool)?
+    _ entry: RunningBatch, _ info: BatchInfo, _ decision: (record: BatchRecord, isRecorded: Bool)?
   ) throws(StreamingError) {
+    let frame = entry.frame
     if let decision, !decision.isRecorded { try checkpoint?.noted(decision.record, mustStay: mustDecisionStay) }
-    planned = nil
+    running.removeFirst()
     for participant in context.participants { participant.committed(info) }
     commitOffsets(frame, exceptWith: decision?.isRecorded == false ? decider : nil)
     forget(through: frame.identity)
@@ -263,28 +308,28 @@ final class Driver: @unchecked Sendable {
 
   /// What the failure policy does with a failed batch.
   /// - Returns: whether the job goes on.
-  private func recover(_ failed: BatchRun, _ started: BatchInfo, _ error: any Error) -> Bool {
-    let frame = failed.frame
+  private func recover(_ entry: RunningBatch, _ error: any Error, mayBeVisible: Bool) -> Bool {
+    let frame = entry.frame
     for stream in context.streams { stream.discard(frame.number) }
     switch policy {
     case .stop: return false
     case .retry:
-      guard let wait = policy.wait(after: started.attempts) else { return false }
+      guard let wait = policy.wait(after: entry.info.attempts) else { return false }
       environment.log("\(error); batch \(frame.number) is tried again in \(wait.text)")
-      var info = started
-      info.attempts += 1
-      tickTimer = environment.loop.after(wait) { [self, info] in
+      entry.info.attempts += 1
+      if let tickTimer { environment.loop.cancel(tickTimer) }
+      tickTimer = environment.loop.after(wait) { [self] in
         tickTimer = nil
-        guard phase == .running || phase == .starting, batch == nil, failure == nil else { return }
-        replan(frame)
-        run(frame, info)
+        guard phase == .running || phase == .starting, failure == nil else { return }
+        replan(entry)
+        start(entry)
       }
       return true
     case .skip:
       // Some of it may be visible, so it cannot be said to be in no output: the next run repeats it.
-      guard !failed.mayBeVisible, !context.participants.contains(where: \.hasRemains) else { return false }
+      guard !mayBeVisible, !context.participants.contains(where: \.hasRemains) else { return false }
       do throws(StreamingError) {
-        try skip(frame, error)
+        try skip(entry, error)
       } catch {
         failure = error
         return false
@@ -295,22 +340,24 @@ final class Driver: @unchecked Sendable {
   }
 
   /// Has the participants take up a batch that is computed again.
-  private func replan(_ frame: BatchFrame) {
+  private func replan(_ entry: RunningBatch) {
     for participant in context.participants {
-      participant.replan(frame.identity, frame.plans, note: planned?.note(participant.key))
+      participant.replan(entry.frame.identity, entry.frame.plans, note: entry.record.note(participant.key))
     }
   }
 
   /// Passes over a failed batch: what its participants noted with the batch before stays as it is.
-  private func skip(_ frame: BatchFrame, _ error: any Error) throws(StreamingError) {
+  private func skip(_ entry: RunningBatch, _ error: any Error) throws(StreamingError) {
+    let frame = entry.frame
     environment.log("\(error); batch \(frame.number) is skipped: its records are in no output")
-    if let checkpoint, var record = planned {
+    if let checkpoint {
+      var record = entry.record
       record.outcome = .skipped
       record.notes = checkpoint.last?.notes ?? []
       // The decider's last batch stands among them.
       try checkpoint.passedOver(record, reason: "\(error)")
     }
-    planned = nil
+    running.removeFirst()
     commitOffsets(frame)
     forget(through: frame.identity)
   }

@@ -64,12 +64,44 @@ extension StreamingContext {
       throw .invalidDefinition(
         "two parts of the job are named \(name), one of them by its kind and place: choose another name in named(_:)")
     }
-    let jobs = setting("sluice.streaming.concurrentJobs") ?? "1"
-    guard jobs == "1" else {
-      throw .invalidDefinition(
-        "sluice.streaming.concurrentJobs is \(jobs): batches and their outputs run one after the other, because state "
-          + "and exactly-once commits need their order; leave it at 1, and let more tasks run at once with "
-          + "sluice.master local[N]")
+    _ = try concurrentBatches()
+  }
+
+  /// How many batches are computed at once, by the setting `sluice.streaming.concurrentJobs`.
+  /// - Throws: where the setting is no number, or more than 1 and something of the job needs its batches one by one.
+  func concurrentBatches() throws(StreamingError) -> Int {
+    let key = "sluice.streaming.concurrentJobs"
+    let text = setting(key) ?? "1"
+    guard let count = Int(text), count > 0 else {
+      throw .invalidDefinition("\(key): `\(text)` is not known; give the number of batches that run at once, 1 or more")
     }
+    guard count > 1, let reason = whyBatchesNeedOrder else { return count }
+    throw .invalidDefinition(
+      "\(key) is \(count), but \(reason): its batches run one after the other; leave it at 1, and let more tasks run at "
+        + "once with sluice.master local[N]")
+  }
+
+  /// What of the job needs its batches one after the other; nil where nothing does.
+  private var whyBatchesNeedOrder: String? {
+    if let stateful = streams.first(where: \.hasState) { return "'\(stateful.name)' keeps state from batch to batch" }
+    for case let keeper as WatermarkKeeper in participants {
+      return "'\(keeper.streamName)' keeps a watermark from batch to batch"
+    }
+    if let stream = streams.first(where: { $0.windowCount > 0 }) { return "'\(stream.name)' is read by windows" }
+    for participant in participants where !(participant is RateController) {
+      return "\(participant.key) is kept from batch to batch"
+    }
+    let decides = setting("sluice.streaming.guarantee") != "at-least-once"
+    for output in outputs {
+      guard case .sink(let sink, _) = output.kind else { continue }
+      if sink.keepsPrepared || sink.guarantee.level == .exactlyOnce {
+        return "output '\(output.name)' to \(sink.name) is exactly-once"
+      }
+      if decides, sink.decider != nil {
+        return
+          "output '\(output.name)' to \(sink.name) is exactly-once without sluice.streaming.guarantee=at-least-once"
+      }
+    }
+    return nil
   }
 }

@@ -19,6 +19,8 @@ final class FaultyPath: FaultyWorld {
   private let mode: SimulatedRunner.Mode
   private let rate: String?
   private let isExactlyOnce: Bool
+  /// Batches at once.
+  private let concurrency: Int
 
   init(seed: UInt64) throws {
     var random = SeededRandom(seed: seed ^ 0xFA17)
@@ -29,10 +31,14 @@ final class FaultyPath: FaultyWorld {
     if random.next() % 3 == 0 { path.simulation.postDelayMax = .microseconds(300) }
     var coin = SeededRandom(seed: seed ^ 0xE0)
     isExactlyOnce = coin.next() % 2 == 0
+    // Files are exactly-once.
+    concurrency = isExactlyOnce || way == 2 ? 1 : Int(coin.next() % 4) + 1
     super.init(path, random)
   }
 
-  override var summary: String { "way \(way), rate \(rate ?? "none"), exactly once \(isExactlyOnce)" }
+  override var summary: String {
+    "way \(way), rate \(rate ?? "none"), exactly once \(isExactlyOnce), \(concurrency) at once"
+  }
   override func createTopics() throws { try path.createTopic("out", partitions: 3) }
 
   // MARK: Faults
@@ -82,6 +88,7 @@ final class FaultyPath: FaultyWorld {
   override func makeJob() throws -> PathJob {
     var settings = ["sluice.streaming.guarantee": isExactlyOnce ? "exactly-once" : "at-least-once"]
     settings["sluice.kafka.maxRatePerPartition"] = rate
+    settings["sluice.streaming.concurrentJobs"] = "\(concurrency)"
     return try PathJob(
       path, interval: .milliseconds(200), settings: settings, checkpoint: "/state/job", mode: mode, disk: jobDisk
     ) { context in

@@ -38,7 +38,7 @@ struct SeedStatistics {
 }
 
 /// Worlds that break, seed by seed. `SLUICE_SEEDS` says how many a suite runs, `SLUICE_FIRST_SEED` where they begin;
-/// `SLUICE_LONG` asks for four times as many (a world leaves about half a megabyte behind).
+/// `SLUICE_LONG` asks for four times as many (a world leaves about 60 kB behind: its broker).
 enum SeedRuns {
   static func setting(_ name: String) -> Int? { ThisProcess.environment(name).flatMap { Int($0) } }
 

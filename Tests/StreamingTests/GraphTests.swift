@@ -86,21 +86,6 @@ import Testing
       } == derived + "map-1" + advice)
   }
 
-  @Test func jobsSideBySideAreRefused() throws {
-    let harness = try StreamHarness(settings: ["sluice.streaming.concurrentJobs": "2"])
-    harness.context.queueStream(QueueSource<Int>()).print()
-    let error = #expect(throws: StreamingError.self) { try harness.start() }
-    #expect(
-      error?.description
-        == "sluice.streaming.concurrentJobs is 2: batches and their outputs run one after the other, because state and "
-        + "exactly-once commits need their order; leave it at 1, and let more tasks run at once with sluice.master "
-        + "local[N]")
-    let one = try StreamHarness(settings: ["sluice.streaming.concurrentJobs": "1"])
-    one.context.queueStream(QueueSource<Int>()).print()
-    try one.start()
-    try one.stop()
-  }
-
   @Test func streamsOfDifferentContextsDoNotMix() throws {
     let (one, other) = (try StreamHarness(), try StreamHarness())
     one.context.queueStream(QueueSource<Int>()).union(other.context.queueStream(QueueSource<Int>())).print()

@@ -76,7 +76,9 @@ public struct ConfigurationKey: Sendable {
     .init("sluice.streaming.availableNow", .boolean, "false", "stop once what the topics held at start is done"),
     .init("sluice.streaming.gracefulStopTimeout", .duration, "30s", "bound of a graceful stop"),
     .init("sluice.streaming.unpersist", .boolean, "true", "free what a stream kept of datasets that it forgets"),
-    .init("sluice.streaming.concurrentJobs", .integer, "1", "batches at once: only 1, state and commits need order"),
+    .init(
+      "sluice.streaming.concurrentJobs", .integer, "1",
+      "batches at once, of an at-least-once job without state and windows"),
     .init(
       "sluice.streaming.checkDeterminism", .text, nil, "compute every Nth batch twice and compare; true: every 100th"),
     .init("sluice.streaming.blockInterval", .duration, "200ms", "received data of this time is one task's work"),

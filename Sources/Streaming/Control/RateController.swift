@@ -113,6 +113,8 @@ package final class RateController: BatchParticipant, @unchecked Sendable {
     window.records += input.plan.records
     window.processing += processing
     window.scheduling = scheduling
+    // Another batch may have been planned meanwhile.
+    let decision = info.rates[input.source] ?? decision
     // A topic's ranges end between record batches, so they stay below the limit that keeps them from being larger.
     let isLimited =
       decision.recordsMax.map { input.plan.records >= $0 || input.plan.limitReason == RateDecision.limitReason }

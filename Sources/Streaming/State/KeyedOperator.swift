@@ -37,6 +37,8 @@ protocol StatefulOperator: AnyObject {
   func digests(of batch: BatchNumber) -> [[UInt64]]
   func commit(_ batch: BatchNumber)
   func abort(_ batch: BatchNumber)
+  /// The job has ended: the run of its last batch goes, which holds the operator.
+  func release()
   /// Keys after the batch that was prepared last.
   var keyCount: Int { get }
   /// Bytes that the tables take, without what keys and values refer to.
@@ -288,6 +290,11 @@ package final class KeyedOperator<
     guard let run, run.batch.number == batch else { return }
     run.reset()
     keysPrepared = keysCommitted
+  }
+
+  func release() {
+    (run, dataset, stream, leader) = (nil, nil, nil, nil)
+    onResult = { _, _ in }
   }
 
   var keyCount: Int { keysPrepared }

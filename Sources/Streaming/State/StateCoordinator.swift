@@ -33,6 +33,7 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
     context.attachment(StateCoordinator.self) {
       let coordinator = StateCoordinator(context)
       context.add(participant: coordinator)
+      context.atRelease { for operation in coordinator.operators { operation.release() } }
       return coordinator
     }
   }
