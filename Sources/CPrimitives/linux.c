@@ -122,6 +122,9 @@ int sluice_signals_to(int fd, int number) {
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
   if (fd > 0) {
+    struct sigaction before;
+    // nohup: who started us wants us to outlive the terminal.
+    if (number == SIGHUP && sigaction(number, NULL, &before) == 0 && before.sa_handler == SIG_IGN) return 0;
     signalPipe = fd;
     action.sa_handler = tellPipe;
   } else {

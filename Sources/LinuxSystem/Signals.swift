@@ -30,7 +30,8 @@ public final class SignalWatcher: Pollable, @unchecked Sendable {
   private var reading: Int32 = -1
   private let writing: Int32
 
-  /// From now on the signals do not end the process but call `handler` on the loop.
+  /// From now on the signals do not end the process but call `handler` on the loop; but for a hangup that is ignored, as
+  /// under nohup.
   public init(
     _ signals: [Signal] = [.interrupt, .terminate, .hangup], on loop: EpollLoop,
     _ handler: @escaping @Sendable (Signal) -> Void

@@ -82,6 +82,16 @@ struct ProcessTests {
     try stage.wait("the second") { log.lines.count == 2 }
     #expect(log.lines == ["hangup", "hangup"])
     watcher.stop()
+    // Under nohup.
+    signal(SIGHUP, SIG_IGN)
+    let second = try SignalWatcher([.hangup, .continuation], on: loop) { log.add("\($0)") }
+    _ = try stage.perform { 0 }
+    kill(getpid(), SIGHUP)
+    kill(getpid(), SIGCONT)
+    try stage.wait("the third") { log.lines.count == 3 }
+    #expect(log.lines.last == "continuation")
+    second.stop()
+    signal(SIGHUP, SIG_DFL)
   }
 
   @Test func linesComeInBlocksOnRequest() throws {

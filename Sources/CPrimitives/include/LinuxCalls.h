@@ -60,7 +60,7 @@ int sluice_spawn(int *_Nonnull pid, const char *_Nonnull path, char *_Nullable c
                  int err);
 
 /// From now on each of these signals writes its number as one byte into `fd` (a non-blocking pipe) instead of its
-/// default; 0 for `fd` restores the default.
+/// default; 0 for `fd` restores the default. A SIGHUP that is ignored, as under nohup, stays so.
 int sluice_signals_to(int fd, int signal);
 void sluice_ignore_signal(int signal);
 
