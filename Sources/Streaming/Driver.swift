@@ -314,7 +314,9 @@ final class Driver: @unchecked Sendable {
     switch policy {
     case .stop: return false
     case .retry:
-      guard let wait = policy.wait(after: entry.info.attempts) else { return false }
+      // What only a restart puts right would fail every attempt.
+      guard !context.participants.contains(where: \.hasRemains), let wait = policy.wait(after: entry.info.attempts)
+      else { return false }
       environment.log("\(error); batch \(frame.number) is tried again in \(wait.text)")
       entry.info.attempts += 1
       if let tickTimer { environment.loop.cancel(tickTimer) }

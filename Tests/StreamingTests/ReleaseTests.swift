@@ -43,6 +43,17 @@ import Testing
     }
     let counted = pairs.updateStateByKey { values, state in (state ?? 0) + values.count }.named("counted")
     watch.add("input stream", stream as AnyObject)
+    let timed = stream.withEventTime({ Timestamp(milliseconds: Int64($0)) }, delay: .zero).map { ($0 % 5, $0) }
+    timed.eventTimeWindow(.tumbling(.seconds(1))).aggregateByKey(0) {
+      $0 + $1
+    } merge: {
+      $0 + $1
+    }.results.print()
+    let spec = StateSpec<Int, Int, Int, Int>.function { (_: Int, value: Int?, state: State<Int>) -> Int in
+      if let value { state.update(value) }
+      return 0
+    }
+    pairs.mapWithState(spec.timeout(.seconds(5))).stateSnapshots().print()
     watch.add("state stream", counted as AnyObject)
     watch.add("state", StateCoordinator.of(context))
     let sink = watch.add("sink", LedgerSink("sink", .deciding, Ledger.Client(ledger, context.environment.loop)))
@@ -86,7 +97,7 @@ import Testing
       try simulation.run(for: .seconds(1))
     }
     // Names are still there.
-    #expect(counted.name == "counted" && context.outputs.count == 2)
+    #expect(counted.name == "counted" && context.outputs.count == 4)
   }
 
   private final class Listener: StreamingListener {}

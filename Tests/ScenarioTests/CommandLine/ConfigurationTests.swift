@@ -76,6 +76,12 @@ struct HeldFiles: FileStore {
     #expect(settings.warnings == [])
   }
 
+  @Test func checkDeterminismStandsForItsSetting() throws {
+    #expect(try configuration(["--check-determinism"]).text("sluice.streaming.checkDeterminism") == "true")
+    let given = try configuration(["--conf", "sluice.streaming.checkDeterminism=7"])
+    #expect(given.text("sluice.streaming.checkDeterminism") == "7")
+  }
+
   @Test func offsetsFromStandsForItsSetting() throws {
     for choice in ["group", "checkpoint"] {
       let settings = try configuration(["--offsets-from", choice])
