@@ -269,7 +269,10 @@ final class Driver: @unchecked Sendable {
     switch policy {
     case .stop: return false
     case .retry:
-      guard let wait = policy.wait(after: started.attempts) else { return false }
+      // What only a restart puts right would fail every attempt.
+      guard !context.participants.contains(where: \.hasRemains), let wait = policy.wait(after: started.attempts) else {
+        return false
+      }
       environment.log("\(error); batch \(frame.number) is tried again in \(wait.text)")
       var info = started
       info.attempts += 1
