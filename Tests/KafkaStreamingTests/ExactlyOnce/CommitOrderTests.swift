@@ -25,4 +25,17 @@ import Testing
   @Test(arguments: definitions.indices) func aJobWhoseMachineLosesPowerBetweenAnyTwoSteps(index: Int) throws {
     try ExactRuns.holdEverywhere(Self.definitions[index], .jobLosesPower, quick: 12, seed: UInt64(index) + 100)
   }
+
+  /// With every batch's plan synced, and with nothing synced: the death of a process alone takes nothing of either.
+  @Test(arguments: ["all", "none"]) func aJobThatSyncsOtherwise(sync: String) throws {
+    for (index, outputs) in [[ExactOutput.files, .topic], [.table, .files], [.text, .table]].enumerated() {
+      var definition = ExactDefinition(outputs, counted: outputs[0])
+      definition.settings["sluice.streaming.checkpoint.sync"] = sync
+      definition.retry()
+      try ExactRuns.holdEverywhere(definition, .jobDies, quick: 10, seed: UInt64(index) + 500)
+      if sync == "all" {
+        try ExactRuns.holdEverywhere(definition, .jobLosesPower, quick: 10, seed: UInt64(index) + 600)
+      }
+    }
+  }
 }

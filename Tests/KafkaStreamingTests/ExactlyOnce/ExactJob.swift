@@ -39,6 +39,12 @@ struct ExactDefinition: CustomStringConvertible, Sendable {
     ].merging(settings) { _, new in new }
   }
 
+  /// A batch that fails is tried again by the same run.
+  mutating func retry() {
+    settings["sluice.streaming.onBatchFailure"] = "retry"
+    settings["sluice.streaming.onBatchFailure.backoff"] = "10ms"
+  }
+
   init(_ outputs: [ExactOutput], counted: ExactOutput? = nil) {
     self.outputs = outputs
     self.counted = counted

@@ -308,7 +308,7 @@ final class ExactWorld {
       path.killBroker()
       losePower(of: path.brokerDisk, strike)
     case .fails, .full:
-      if case .brokerCall = strike.moment { repairLater() }
+      repairLater(strike)
     }
     // The broker alone has died: what strikes next is counted from now on.
     if jobs.last?.process.isAlive == true { arm() }
@@ -320,12 +320,12 @@ final class ExactWorld {
     path.simulation.after(.zero) { disk.losePower() }
   }
 
-  /// Somebody looks after a broker whose disk has failed: it is given what it lacks, and a new start.
-  private func repairLater() {
+  /// Somebody looks after a disk that has failed: a job that has not ended is given what it lacks, a broker a new start too.
+  private func repairLater(_ strike: Strike) {
     path.simulation.after(.seconds(8)) { [unowned self] in
       guard !isCalm else { return }
       mendDisks()
-      path.killBroker()
+      if case .brokerCall = strike.moment { path.killBroker() }
     }
   }
 

@@ -35,7 +35,10 @@ import Testing
           let strike = Strike(
             moment: isBroker ? .brokerCall(at) : .jobCall(at), blow: blow, isTorn: step % 2 == 0, path: path,
             operation: operation)
-          guard let end = try ExactRuns.hold(Self.definition(index), [strike], seed: UInt64(index * 100 + step)) else {
+          var definition = Self.definition(index)
+          // Every other batch is tried again by the run that was struck.
+          if step % 2 == 0 { definition.retry() }
+          guard let end = try ExactRuns.hold(definition, [strike], seed: UInt64(index * 100 + step)) else {
             failed += 1
             break
           }
