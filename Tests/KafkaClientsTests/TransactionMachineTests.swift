@@ -60,7 +60,7 @@ import Testing
     for call in 1...10 {
       let id = TransactionMachine.CallID(call)
       #expect(machine.answered(id, .refused(.concurrentTransactions, "init"), now: now, unit: 0.5) == [])
-      let next = machine.nextDeadline!
+      let next = machine.nextDeadline(after: now)!
       pauses.append(Int64((next - now).inSeconds * 1e6 + 0.5))
       now = next
       #expect(machine.timePassed(now: now) == [.send(id + 1, .initProducerID(current: nil))])
@@ -135,10 +135,31 @@ import Testing
     _ = machine.endRequested(6, commits: true, now: at(3))
     #expect(machine.batchesCounted(hasOpen: false, now: at(4)) == [.send(2, .endTransaction(commits: true))])
     #expect(machine.answered(2, lost, now: at(5), unit: 0.5) == [])
-    let retry = machine.nextDeadline!
+    let retry = machine.nextDeadline(after: at(5))!
     #expect(machine.timePassed(now: retry) == [.send(3, .endTransaction(commits: true))])
     let next = ProducerIdentity(id: 7, epoch: 1)
     #expect(machine.answered(3, .done(next), now: retry, unit: 0.5) == [.finish(6, nil)])
+  }
+
+  /// The pause before offsets are sent again is over when they are not wanted any more.
+  @Test func aPauseThatNobodyWaitsForHidesNoOther() {
+    var machine = open(implicit: true)
+    #expect(machine.offsetsGiven(5, offsets, now: at(2)) == [.send(2, .commitOffsets(offsets))])
+    _ = machine.endRequested(6, commits: true, now: at(3))
+    _ = machine.answered(2, lost, now: at(4), unit: 0.5)
+    let over = machine.nextDeadline(after: at(4))!
+    _ = machine.batchFailed(.invalidProducerEpoch, "writing", now: at(5))
+    let abort = machine.endRequested(7, commits: false, now: at(5))
+    #expect(abort.last == .send(3, .endTransaction(commits: false)))
+    let late = over + .seconds(1)
+    _ = machine.timePassed(now: late)
+    _ = machine.answered(3, lost, now: late, unit: 0.5)
+    guard let retry = machine.nextDeadline(after: late) else {
+      Issue.record("the abort is not tried again")
+      return
+    }
+    #expect(retry > late && retry < late + .seconds(10))
+    #expect(machine.timePassed(now: retry) == [.send(4, .endTransaction(commits: false))])
   }
 
   @Test func whoIsFencedBeforeTheAnswerDoesNotKnow() {
@@ -146,7 +167,7 @@ import Testing
     _ = machine.endRequested(6, commits: true, now: at(3))
     _ = machine.batchesCounted(hasOpen: false, now: at(4))
     _ = machine.answered(2, lost, now: at(5), unit: 0.5)
-    _ = machine.timePassed(now: machine.nextDeadline!)
+    _ = machine.timePassed(now: machine.nextDeadline(after: at(5))!)
     let actions = machine.answered(3, .refused(.producerFenced, "end"), now: at(300), unit: 0.5)
     guard case .transactionOutcomeUnknown("job", true, _) = error(actions.first), actions.count == 2 else {
       Issue.record("\(actions)")
@@ -172,7 +193,7 @@ import Testing
       _ = machine.endRequested(6, commits: true, now: at(3))
       _ = machine.batchesCounted(hasOpen: false, now: at(4))
       _ = machine.answered(2, .refused(code, "end"), now: at(5), unit: 0.5)
-      _ = machine.timePassed(now: machine.nextDeadline!)
+      _ = machine.timePassed(now: machine.nextDeadline(after: at(5))!)
       let told = error(machine.answered(3, .refused(.producerFenced, "end"), now: at(300), unit: 0.5).first)
       if mayBe {
         #expect(told == .transactionOutcomeUnknown("job", isFinal: true, last: machine.lastProblem))

@@ -13,5 +13,8 @@ import Testing
     }
   }
 
+  /// 5244: an abort whose answer was lost was never asked for again, behind a pause that nobody waited for any more.
+  @Test func formerlyFailingSeedsHold() throws { try SeedRuns.hold([5244]) { try FaultyPath(seed: $0) } }
+
   @Test func aSeedRepeats() throws { try SeedRuns.expectRepeats { try FaultyPath(seed: 4) } }
 }

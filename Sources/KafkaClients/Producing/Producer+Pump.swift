@@ -52,7 +52,7 @@ extension Producer {
     }
     refreshUnknown(now)
     if let refreshAt, refreshAt > now { remind(at: refreshAt) }
-    if let deadline = transactions?.nextDeadline, deadline > now { remind(at: deadline) }
+    if let deadline = transactions?.nextDeadline(after: now) { remind(at: deadline) }
     timer.set(reminder) { [weak self] in self?.pump() }
     notifyWaiters()
   }

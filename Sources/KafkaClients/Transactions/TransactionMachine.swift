@@ -171,11 +171,12 @@ struct TransactionMachine: Sendable {
   /// Whether batches for the partition may be sent.
   func maySend(_ partition: TopicPartition) -> Bool { added.contains(partition) }
 
-  /// When `timePassed` has something to do, nil where nothing is due.
-  var nextDeadline: Instant? {
+  /// When `timePassed` has something to do next, once it has been called at `now`; nil where nothing is due.
+  func nextDeadline(after now: Instant) -> Instant? {
     var next: Instant?
     func consider(_ instant: Instant?) {
-      if let instant, next.map({ instant < $0 }) ?? true { next = instant }
+      // A pause may be over whose call nobody wants any more: it must not hide what comes later.
+      if let instant, instant > now, next.map({ instant < $0 }) ?? true { next = instant }
     }
     if main.underWay == nil { consider(main.retryAt) }
     if group.underWay == nil { consider(group.retryAt) }
@@ -296,7 +297,7 @@ struct TransactionMachine: Sendable {
     return judge(verdict, code, cause, now)
   }
 
-  /// `nextDeadline` may have come.
+  /// The time of `nextDeadline` may have come.
   mutating func timePassed(now: Instant) -> [Action] {
     if let late = pendingOffsets.first, late.deadline <= now {
       return judge(.abort(bumps: true), nil, "offsets were not committed within \(timeout.text): \(lastProblem)", now)
