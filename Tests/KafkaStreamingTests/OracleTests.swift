@@ -6,9 +6,12 @@ import Testing
   /// power loss took back: the job did not start again. 418, 431, 506, 533, 593: a process died between making a log and
   /// syncing its folder, or between a write and its sync, and a later power loss took what the next run had gone by.
   static let formerlyFailing: [UInt64] = [56, 68, 73, 418, 431, 506, 533, 593]
+  /// 178: a part of a write of state that had failed came back by a power loss.
+  static let formerlyFailingWide: [UInt64] = [178]
 
   @Test func formerlyFailingSeedsHold() throws {
     try SeedRuns.hold(OracleTests.formerlyFailing) { try OraclePath(seed: $0) }
+    try SeedRuns.hold(OracleTests.formerlyFailingWide) { try OraclePath(seed: $0, isWide: true) }
   }
 
   /// In parts, so that the machine's cores share them.

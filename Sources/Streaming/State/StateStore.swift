@@ -107,6 +107,8 @@ package final class StateStore {
     } catch {
       do throws(FileError) {
         try file.truncate(to: size)
+        // Past a power loss: the next batch may change nothing, and sync nothing.
+        try file.sync()
       } catch {
         broken = "a write to \(file.path) failed and could not be taken back"
       }
