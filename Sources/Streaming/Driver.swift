@@ -268,8 +268,10 @@ final class Driver: @unchecked Sendable {
     record.notes = context.participants.compactMap { participant in
       participant.note(for: identity, run.metrics).map { BatchNote(key: participant.key, text: $0) }
     }
+    let unsynced = context.participants.compactMap(\.unsynced)
     do throws(StreamingError) {
       guard let decider, !prepared.isEmpty else {
+        try checkpoint?.sync(unsynced)
         record.notes = DeciderNote.carried(from: checkpoint?.last, into: record.notes)
         decision = (record, true)
         try checkpoint?.decided(record, mustStay: mustDecisionStay)
@@ -277,7 +279,11 @@ final class Driver: @unchecked Sendable {
       }
       record.notes = DeciderNote(decider: decider.name, batch: identity.number).added(to: record.notes)
       decision = (record, false)
-      if !decider.keepsRecord { try checkpoint?.prepared(record, isNeeded: isRecordNeeded(by: decider)) }
+      if decider.keepsRecord {
+        try checkpoint?.sync(unsynced)
+      } else {
+        try checkpoint?.prepared(record, isNeeded: isRecordNeeded(by: decider), with: unsynced)
+      }
       let decision = Decision(batch: identity.number, record: Bytes(record.text), time: identity.time)
       decider.decide(decision, prepared, then: then)
     } catch {

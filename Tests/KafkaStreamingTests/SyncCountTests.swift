@@ -15,18 +15,20 @@ import Testing
   struct Row: Sendable, CustomTestStringConvertible {
     var name: String
     var guarantee: String
-    /// Syncs of a batch with records.
+    /// Syncs of a batch with records, and how often it waits for them: some run at the same time.
     var syncs: Int
+    var waits: Int
     var define: @Sendable (StreamingContext) throws -> Void
     var testDescription: String { "\(name), \(guarantee)" }
 
     init(
-      _ name: String, _ guarantee: String = "exactly-once", syncs: Int,
+      _ name: String, _ guarantee: String = "exactly-once", syncs: Int, waits: Int,
       _ define: @escaping @Sendable (StreamingContext) throws -> Void
     ) {
       self.name = name
       self.guarantee = guarantee
       self.syncs = syncs
+      self.waits = waits
       self.define = define
     }
   }
@@ -56,24 +58,24 @@ import Testing
 
   static let rows: [Row] = [
     // The transaction decides, and the offsets that it commits say all there is to know.
-    Row("topic", syncs: 0, toTopic),
-    Row("topic", "at-least-once", syncs: 0, toTopic),
-    // The file, then the manifest that decides.
-    Row("files", syncs: 2) { toFiles(1, $0.topicStream("in")) },
-    Row("files in five folders", syncs: 6) { toFiles(5, $0.topicStream("in")) },
-    // The file and the manifest, before another decides; the end of the commit waits for nothing.
-    Row("files", "at-least-once", syncs: 2) { toFiles(1, $0.topicStream("in")) },
-    Row("topic and files", syncs: 2) { context in
+    Row("topic", syncs: 0, waits: 0, toTopic),
+    Row("topic", "at-least-once", syncs: 0, waits: 0, toTopic),
+    // The files, then the manifest that decides.
+    Row("files", syncs: 2, waits: 2) { toFiles(1, $0.topicStream("in")) },
+    Row("files in five folders", syncs: 6, waits: 2) { toFiles(5, $0.topicStream("in")) },
+    // The file with the manifest, before another decides; the end of the commit waits for nothing.
+    Row("files", "at-least-once", syncs: 2, waits: 1) { toFiles(1, $0.topicStream("in")) },
+    Row("topic and files", syncs: 2, waits: 1) { context in
       let stream = context.topicStream("in")
       stream.saveToTopic("out") { ProducerRecord(value: $0.value) }
       toFiles(1, stream)
     },
-    // The state, and the record that tells which version of it the transaction decides.
-    Row("state to topic", syncs: 2, counts),
-    Row("state to topic", "at-least-once", syncs: 1, counts),
+    // The state with the record that tells which version of it the transaction decides.
+    Row("state to topic", syncs: 2, waits: 1, counts),
+    Row("state to topic", "at-least-once", syncs: 1, waits: 1, counts),
     // Nobody but the commit log decides, and what it decided stays so.
-    Row("action", syncs: 1) { $0.topicStream("in").foreachRDD { _ = try $0.collect() } },
-    Row("action", "at-least-once", syncs: 0) { $0.topicStream("in").foreachRDD { _ = try $0.collect() } },
+    Row("action", syncs: 1, waits: 1) { $0.topicStream("in").foreachRDD { _ = try $0.collect() } },
+    Row("action", "at-least-once", syncs: 0, waits: 0) { $0.topicStream("in").foreachRDD { _ = try $0.collect() } },
   ]
 
   @Test(arguments: rows) func aBatchSyncsWhatItMust(row: Row) throws {
@@ -96,11 +98,13 @@ import Testing
     try run(3, values: values)
     try job.advance(3)
     var before = disk.syncs
+    let waitsBefore = disk.syncWaits
     let batches = job.batches.count { $0.numRecords > 0 }
     try run(10, values: values)
     try job.advance(3)
     let measured = job.batches.count { $0.numRecords > 0 } - batches
     #expect(measured >= 10 && disk.syncs - before == row.syncs * measured, "\(disk.syncs - before) in \(measured)")
+    #expect(disk.syncWaits - waitsBefore == row.waits * measured, "\(disk.syncWaits - waitsBefore) in \(measured)")
     // Batches without records cost nothing, whatever is promised of them.
     before = disk.syncs
     let all = job.batches.count

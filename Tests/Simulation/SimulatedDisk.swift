@@ -30,6 +30,10 @@ public final class SimulatedDisk: @unchecked Sendable {
   public internal(set) var writes = 0
   /// Syncs of files of this disk so far, those struck by a fault included; `syncDirectory` does not count.
   public internal(set) var syncs = 0
+  /// How often somebody has waited for such syncs: once for files that are synced together.
+  public internal(set) var syncWaits = 0
+  /// The sync under way is one of several at the same time, and not the first.
+  var isSyncJoined = false
 
   unowned var world: SimulatedWorld!
   var random: SeededRandom

@@ -99,7 +99,10 @@ final class SimulatedFile: File, @unchecked Sendable {
   func sync() throws(FileError) {
     try check("sync")
     disk.syncs += 1
-    disk.world.pass(disk.syncTime.inNanoseconds)
+    if !disk.isSyncJoined {
+      disk.syncWaits += 1
+      disk.world.pass(disk.syncTime.inNanoseconds)
+    }
     try disk.strike(.sync, path)
     node.unsynced = []
   }

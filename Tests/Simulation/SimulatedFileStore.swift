@@ -155,6 +155,20 @@ final class SimulatedFileStore: FileStore, @unchecked Sendable {
     }
   }
 
+  /// One after the other, in the time of one.
+  func sync(_ files: [any File]) -> [FileError?] {
+    defer { disk.isSyncJoined = false }
+    return files.enumerated().map { index, file in
+      disk.isSyncJoined = index > 0
+      do throws(FileError) {
+        try file.sync()
+        return nil
+      } catch {
+        return error
+      }
+    }
+  }
+
   func lock(_ path: String, holder: String) throws(FileError) -> any FileLock {
     try check(path, "lock")
     let node = try file(path, .readWrite, "lock")

@@ -69,13 +69,17 @@ package final class BatchJournal {
   }
 
   /// Adds a record.
-  /// - Parameter sync: whether it must be past a power loss when the call returns.
+  /// - Parameters:
+  ///   - sync: whether it must be past a power loss when the call returns.
+  ///   - others: files that are synced with it, at the same time.
   /// - Throws: `StreamingError.checkpoint` where it cannot be written.
-  package func append(_ record: BatchRecord, sync: Bool) throws(StreamingError) {
+  package func append(
+    _ record: BatchRecord, sync: Bool, with others: [any File] = []
+  ) throws(StreamingError) {
     do {
       if journal.map({ $0.entryCount >= segmentEntries }) ?? true { try rotate(to: record.batch.number) }
-      try journal?.append(
-        JournalEntry(version: BatchJournal.version, payload: Bytes(record.text)), sync: sync)
+      try journal?.append(JournalEntry(version: BatchJournal.version, payload: Bytes(record.text)), sync: false)
+      if sync { try journal?.sync(with: others) }
     } catch {
       throw .checkpoint(
         "\(directory) cannot be written, so no further batch can run: \(error); make room or mend the folder, then start "

@@ -1,6 +1,7 @@
 import Datasets
 import Groundwork
 import JobScheduling
+import SystemInterfaces
 
 /// A part of the engine that takes part in every batch and must survive a restart: the rate controller, watermarks, state.
 ///
@@ -27,9 +28,13 @@ package protocol BatchParticipant: AnyObject, Sendable {
   func replan(_ batch: BatchIdentity, _ plans: [SourcePlan], note: String?)
   /// What must be computed in the batch, whether or not an output asks for it; run after the outputs.
   func completions(_ frame: BatchFrame) -> [CompletionJob]
-  /// Makes the batch's changes durable without deciding anything; after the sinks have prepared.
+  /// Makes the batch's changes durable without deciding anything, but for a sync of `unsynced`; after the sinks have
+  /// prepared.
   /// - Parameter then: called once on the loop.
   func prepare(_ batch: BatchIdentity, then: @escaping @Sendable ((any Error)?) -> Void)
+  /// What `prepare` has written and not synced: the driver does so before the decision, at the same time as for what else
+  /// must be durable then. Where that fails the job ends.
+  var unsynced: (any File)? { get }
   /// Whether the decision must be past a power loss before `committed` is called, whatever the job asks of its logs.
   var needsDurableDecision: Bool { get }
   /// Whether a failed batch left something that could not be taken back: only a restart does, which must not find that
@@ -90,6 +95,7 @@ extension BatchParticipant {
   package func replan(_ batch: BatchIdentity, _ plans: [SourcePlan], note: String?) {}
   package func completions(_ frame: BatchFrame) -> [CompletionJob] { [] }
   package func prepare(_ batch: BatchIdentity, then: @escaping @Sendable ((any Error)?) -> Void) { then(nil) }
+  package var unsynced: (any File)? { nil }
   package var needsDurableDecision: Bool { false }
   package var hasRemains: Bool { false }
   package func note(for batch: BatchIdentity, _ metrics: JobMetrics) -> String? { nil }

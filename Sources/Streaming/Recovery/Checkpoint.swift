@@ -143,12 +143,25 @@ package final class Checkpoint {
   }
 
   /// Records, before a decider is asked, what it may be about to decide.
-  /// - Parameter isNeeded: whether a restart after a power loss could not do without it.
-  package func prepared(_ record: BatchRecord, isNeeded: Bool) throws(StreamingError) {
+  /// - Parameters:
+  ///   - isNeeded: whether a restart after a power loss could not do without it.
+  ///   - others: files that must be durable by then too.
+  package func prepared(
+    _ record: BatchRecord, isNeeded: Bool, with others: [any File] = []
+  ) throws(StreamingError) {
     try writer.check()
     var candidate = record
     candidate.outcome = .prepared
-    try plans.append(candidate, sync: sync == .all || (sync == .commits && isNeeded))
+    let isSynced = sync == .all || (sync == .commits && isNeeded)
+    try plans.append(candidate, sync: isSynced, with: others)
+    if !isSynced { try sync(others) }
+  }
+
+  /// Carries files of participants past a power loss, at the same time.
+  package func sync(_ others: [any File]) throws(StreamingError) {
+    for case let error? in files.sync(others) {
+      throw .checkpoint("\(directory) cannot be written, so no further batch can run: \(error)")
+    }
   }
 
   /// Records a batch that its decider has decided: a cache, so it is not synced.

@@ -160,12 +160,14 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
       }
       lastDeltaBytes = blocks.reduce(0) { $0 + $1.changes.count }
       try context.writer?.check()
-      try store?.prepare(batch.number, blocks)
+      try store?.prepare(batch.number, blocks, sync: false)
     } catch {
       return then(error)
     }
     then(nil)
   }
+
+  package var unsynced: (any File)? { store?.unsynced }
 
   /// A snapshot takes the place of changes that nobody can give again: the log must not fall behind it.
   package var needsDurableDecision: Bool { store?.isWritingSnapshot ?? false }

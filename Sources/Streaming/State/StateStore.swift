@@ -47,6 +47,8 @@ package final class StateStore {
   /// The last batch whose changes stand in the log.
   var lastDelta: Int64 = 0
   private var prepared: (batch: Int64, bytesBefore: Int64, lastDeltaBefore: Int64)?
+  /// What `prepare` left to be synced before the batch is decided.
+  package private(set) var unsynced: (any File)?
   /// Nobody knows what a file holds: nothing is written any more.
   private var broken: String?
   /// Whether the log may hold changes of a batch that failed.
@@ -83,8 +85,12 @@ package final class StateStore {
   // MARK: A batch
 
   /// Makes a batch's changes durable, as prepared. Nothing is written where there are none.
+  /// - Parameter sync: false leaves the sync of `unsynced` to the caller.
   /// - Throws: where it fails nothing of the batch is left, and the next batch may be tried, unless a sync failed.
-  package func prepare(_ batch: BatchNumber, _ blocks: [StateBlock]) throws(StreamingError) {
+  package func prepare(
+    _ batch: BatchNumber, _ blocks: [StateBlock], sync: Bool = true
+  ) throws(StreamingError) {
+    unsynced = nil
     if let broken { throw .checkpoint("the state cannot be written: \(broken); restart the job to recover it") }
     guard !blocks.isEmpty else { return }
     let number = batch.rawValue
@@ -114,11 +120,15 @@ package final class StateStore {
       }
       throw Self.failure("the state of batch \(batch) cannot be kept", error)
     }
-    do throws(FileError) {
-      try file.sync()
-    } catch {
-      broken = "a sync of \(file.path) failed"
-      throw Self.failure("the state of batch \(batch) cannot be kept", error)
+    if sync {
+      do throws(FileError) {
+        try file.sync()
+      } catch {
+        broken = "a sync of \(file.path) failed"
+        throw Self.failure("the state of batch \(batch) cannot be kept", error)
+      }
+    } else {
+      unsynced = file
     }
     segments[segments.count - 1].bytes = size + Int64(bytes.count)
     prepared = (number, size, lastDelta)
@@ -136,6 +146,7 @@ package final class StateStore {
 
   /// The batch is decided: what was prepared stays.
   package func committed(_ batch: BatchNumber) {
+    unsynced = nil
     if prepared?.batch == batch.rawValue { prepared = nil }
   }
 

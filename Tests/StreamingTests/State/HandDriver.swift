@@ -201,6 +201,7 @@ final class HandDriver<Element: Sendable>: @unchecked Sendable {
         part.prepare(identity) { if let error = $0 { failure.value.append(error) } }
         if let error = failure.value.first { throw error }
       }
+      for case let error? in process.world.files.sync(context.participants.compactMap(\.unsynced)) { throw error }
       if aborting { throw Arranged() }
     } catch {
       for part in context.participants { part.aborted(identity) }
