@@ -55,8 +55,8 @@ public struct ConfigurationKey: Sendable {
       "what survives a power loss: none (the default with at-least-once), commits (decided batches, the default), all "
         + "(plans of batches under way too)"),
     .init(
-      "sluice.streaming.guarantee", .text, nil,
-      "exactly-once: batches that write topics are transactions; at-least-once: nothing decides but the commit log"),
+      "sluice.streaming.guarantee", .text, "exactly-once",
+      "exactly-once where source and output allow it; at-least-once: a batch cut short by a crash is repeated"),
     .init(
       "sluice.kafka.transactionTimeout", .duration, "60s",
       "after which the cluster aborts the transaction of a batch whose job has died"),
