@@ -24,10 +24,12 @@ extension OracleCheck {
       check("the topic", found: found, given: begun.flatMap { $0 }, decided: pieces)
       if path.definition.isExactlyOnce {
         let once = pieces.filter { $0.record.outcome == .committed }.map(\.piece)
-        if found.sorted(by: { $0.lexicographicallyPrecedes($1) })
-          != once.sorted(by: { $0.lexicographicallyPrecedes($1) })
+        var surplus: [[String]: Int] = [:]
+        for piece in found { surplus[piece, default: 0] += 1 }
+        for piece in once { surplus[piece, default: 0] -= 1 }
+        for (piece, count) in surplus.filter({ $0.value != 0 }).sorted(by: { $0.key.lexicographicallyPrecedes($1.key) })
         {
-          problems.append("the topic holds \(found.count) pieces, and \(once.count) were decided, each once")
+          problems.append("the topic has \(count > 0 ? "\(count) too many" : "\(-count) too few") of \(piece)")
         }
       }
     }
