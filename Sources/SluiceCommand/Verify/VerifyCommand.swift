@@ -3,7 +3,7 @@ import LinuxSystem
 import Sluice
 import SystemInterfaces
 
-/// `sluice verify`: proves on a user's own job that kills lose and double nothing.
+/// `sluice verify`: kills a user's own job over and over, and counts what that lost and doubled.
 enum VerifyCommand: Command {
   static let spec = CommandSpec(
     name: "sluice verify", summary: "Kills a job over and over, and counts what its outputs lost and doubled.",
