@@ -5,8 +5,9 @@ import KafkaProtocol
 import Streaming
 import SystemInterfaces
 
-/// Offsets on their way to the consumer group. One commit is under way at a time, so that one that is tried again never
-/// comes behind a later one and takes the group back; what piles up meanwhile goes out together.
+/// Offsets on their way to the consumer group. One commit is under way at a time, so that a later one waits for one that is
+/// tried again, and does not meet it; what piles up meanwhile goes out together. (An attempt that got no answer may still
+/// arrive, behind a later commit or transaction: nothing in the protocol shuts out a commit without a member.)
 struct OffsetCommits {
   typealias Waiter = @Sendable ((any Error)?) -> Void
   /// What goes out with the next commit.
