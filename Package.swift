@@ -44,7 +44,7 @@ let package = Package(
     .systemLibrary(name: "CLZ4", path: "Sources/CLZ4"),
     .systemLibrary(name: "CSnappy", path: "Sources/CSnappy"),
     .systemLibrary(name: "CZstd", path: "Sources/CZstd"),
-    .systemLibrary(name: "CMicrohttpd", path: "Sources/CMicrohttpd"),
+    .systemLibrary(name: "CLibevent", path: "Sources/CLibevent"),
     .systemLibrary(name: "CSQLite", path: "Sources/CSQLite"),
     .target(name: "CPrimitives", path: "Sources/CPrimitives", cSettings: [.unsafeFlags(["-O2"])]),
     library("Groundwork", ["CPrimitives"]),
@@ -71,7 +71,7 @@ let package = Package(
     library("FileStreaming", ["Streaming", "Datasets", "Journals", "Codecs", "SystemInterfaces", "Groundwork"]),
     library("SQLStreaming", ["Streaming", "Datasets", "SystemInterfaces", "Groundwork", "CSQLite"]),
     library(
-      "Monitoring", ["Streaming", "JobScheduling", "Datasets", "SystemInterfaces", "Groundwork", "CMicrohttpd"]),
+      "Monitoring", ["Streaming", "JobScheduling", "Datasets", "SystemInterfaces", "Groundwork", "CLibevent"]),
     // Side: the live seams.
     library("LinuxSystem", ["SystemInterfaces", "Groundwork", "CPrimitives"]),
     // Roof
