@@ -254,6 +254,37 @@ import Testing
     }
   }
 
+  /// A batch that another decides is tried again by the same run after its preparation could not be synced, or a torn
+  /// write not be taken back: what the manifest's end held then does not matter any more.
+  @Test(arguments: [[DiskFault.Operation.sync], [.write, .truncate]])
+  func aManifestIsWholeAgainForTheNextAttempt(faults: [DiskFault.Operation]) throws {
+    for isKnown in [true, false] {
+      let rig = FolderRig(seed: 9, isDeciding: false)
+      try rig.start()
+      if isKnown { try rig.run(1, [.init(partition: 0, directory: "a", text: "one")]) }
+      let lines = [
+        FolderRig.Line(partition: 0, directory: "a", text: "two"), .init(partition: 1, directory: "b/c", text: "2"),
+      ]
+      for fault in faults {
+        // The first writes tell of the files that are about to be made.
+        let after = fault == .write ? (isKnown ? 1 : 2) : 0
+        rig.simulation.disk.inject(
+          DiskFault(fault, after: after, pathContains: "manifest", code: .inputOutput, isTorn: true))
+      }
+      #expect(throws: (any Error).self) { _ = try rig.prepare(2, lines) }
+      #expect(rig.simulation.disk.pendingFaults == 0)
+      try rig.run(2, lines)
+      try rig.run(3, [.init(partition: 0, directory: "a", text: "three")])
+      rig.process.kill()
+      rig.restart()
+      try rig.start()
+      rig.sink.end()
+      #expect(try rig.visible() == ["a": "\(isKnown ? "one\n" : "")two\nthree\n", "b/c": "2\n"])
+      #expect(try rig.report().verify().problems == [])
+      #expect(try rig.report().verify().notes == [])
+    }
+  }
+
   /// A batch without output for the folder is decided there all the same, where it is asked to.
   @Test func aBatchWithoutOutputCanBeDecided() throws {
     let rig = FolderRig(seed: 7, isDeciding: true)

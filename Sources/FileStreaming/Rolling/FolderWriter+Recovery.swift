@@ -55,6 +55,17 @@ extension FolderWriter {
     }
   }
 
+  /// Makes the manifest whole after a write or a sync that failed, by which nothing was decided; and removes the files
+  /// that the failed batch had made.
+  func mend() throws {
+    try manifest.mend()
+    log("\(settings.folder): the manifest is written anew, since what its end holds was not known after a failure")
+    let prepared = Set(state.prepared?.files.map(\.number) ?? [])
+    takeBack(
+      touched: [],
+      made: state.files(.open).filter { $0.batches == 0 && !prepared.contains($0.number) }.map(\.number))
+  }
+
   /// Settles what an earlier run left prepared.
   /// - Parameter decided: the last decided batch, nil where there is none.
   func recover(through decided: Int64?) throws {

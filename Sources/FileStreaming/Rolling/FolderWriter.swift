@@ -41,6 +41,8 @@ final class FolderWriter {
   let openFiles: OpenFiles
   /// The batch that is prepared and not decided.
   private(set) var pending: Prepared?
+  /// The batch of which nobody can say whether it was decided: only a start finds out.
+  private var undecided: Int64?
   /// Whether a power loss may take the last commit, which was decided elsewhere.
   var isCommitLoose = false
   /// Set by `recover` or by being the decider: no batch can come twice.
@@ -69,8 +71,13 @@ final class FolderWriter {
   ///   - isDeciding: false keeps the batch in the manifest, for a decision that is made elsewhere.
   func prepare(_ batch: BatchIdentity, _ parts: [FilePieces], isDeciding: Bool) throws -> Prepared {
     try manifest.checkEpoch()
+    if let undecided {
+      throw FileStreamingError.outOfOrder(
+        settings.folder, reason: "whether batch \(undecided) was decided is known after a start only")
+    }
+    if manifest.isBroken { try mend() }
     if state.prepared != nil, pending == nil {
-      // Of a run before, and nobody has settled it: the job runs the batch again.
+      // Of a run before, or of an attempt that could not be taken back; nobody has settled it: the job runs the batch again.
       try dropPrepared()
     }
     if let pending {
@@ -144,7 +151,10 @@ final class FolderWriter {
       }
       try manifest.append(.batch(epoch: manifest.epoch, change), sync: true)
     } catch {
-      if manifest.isBroken { return .unknown(error) }
+      if manifest.isBroken {
+        undecided = number
+        return .unknown(error)
+      }
       if let prepared { abort(prepared) }
       return .aborted(error)
     }
