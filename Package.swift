@@ -102,6 +102,9 @@ let package = Package(
     .target(
       name: "BenchmarkWorkload", dependencies: ["KafkaProtocol", "Codecs", "Groundwork"],
       path: "Benchmarks/BenchmarkWorkload", swiftSettings: strict),
+    .target(
+      name: "BenchmarkProcesses", dependencies: ["Sluice", "LinuxSystem", "SystemInterfaces"],
+      path: "Benchmarks/BenchmarkProcesses", swiftSettings: strict),
     benchmark(
       "RecordBatches",
       [
@@ -111,11 +114,17 @@ let package = Package(
     benchmark(
       "Engine", ["Sluice", "JobScheduling", "KafkaProtocol", "LinuxSystem", "SystemInterfaces", "BenchmarkWorkload"]),
     benchmark(
-      "Throughput",
-      [
-        "Sluice", "JobScheduling", "KafkaClients", "KafkaProtocol", "LinuxSystem", "LogBroker", "SystemInterfaces",
-        "BenchmarkWorkload",
+      "Generator",
+      ["Sluice", "KafkaClients", "KafkaProtocol", "LinuxSystem", "SystemInterfaces", "BenchmarkWorkload"]),
+    job("MeasuredJob", in: "Benchmarks/jobs"),
+    .executableTarget(
+      name: "Reference", path: "Benchmarks/peers", sources: ["reference.c"],
+      // The physical limit is that of this machine.
+      cSettings: [.unsafeFlags(["-O3", "-march=native"])],
+      linkerSettings: [
+        .linkedLibrary("lz4"), .linkedLibrary("zstd"), .linkedLibrary("snappy"), .linkedLibrary("z"),
       ]),
+    benchmark("Throughput", ["BenchmarkProcesses", "BenchmarkWorkload", "Sluice", "LinuxSystem"]),
     benchmark(
       "Guarantees",
       [
