@@ -127,7 +127,8 @@ let package = Package(
       ["Sluice", "KafkaClients", "KafkaProtocol", "LinuxSystem", "SystemInterfaces", "BenchmarkWorkload"]),
     job("MeasuredJob", in: "Benchmarks/jobs"),
     .executableTarget(
-      name: "Reference", path: "Benchmarks/peers", sources: ["reference.c"],
+      name: "Reference", path: "Benchmarks/peers",
+      exclude: ["run", "counting.py", "bytewax_count.py", "quixstreams_count.py"], sources: ["reference.c"],
       // The physical limit is that of this machine.
       cSettings: [.unsafeFlags(["-O3", "-march=native"])],
       linkerSettings: [

@@ -21,6 +21,7 @@ public final class MeasuredProcess {
   private let log: String
   private let began = LinuxClock().now
   private var lastLine = ""
+  private var isFinished = false
 
   /// Starts a program.
   /// - Parameter log: file for its standard error, and for what it printed where it fails.
@@ -40,8 +41,17 @@ public final class MeasuredProcess {
     return line
   }
 
-  /// Sends it a signal.
-  public func send(_ signal: Signal) { child.send(signal) }
+  /// Whoever gives up on it ends it.
+  deinit {
+    guard !isFinished else { return }
+    child.send(.kill)
+    child.wait()
+  }
+
+  /// Sends it a signal, unless it has been waited for.
+  public func send(_ signal: Signal) {
+    if !isFinished { child.send(signal) }
+  }
 
   /// Waits until it has ended.
   /// - Parameter allowing: a signal that may have asked for the end.
@@ -52,6 +62,7 @@ public final class MeasuredProcess {
     var status: Int32 = 0
     var usage = rusage()
     while wait4(child.pid, &status, 0, &usage) < 0, errno == EINTR {}
+    isFinished = true
     let seconds = (LinuxClock().now - began).inSeconds
     let code = status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + (status & 0x7F)
     guard code == 0 || signal.map({ 128 + $0.rawValue }) == code else {

@@ -49,6 +49,8 @@ final class Sending {
     if order.isStamped {
       content = .stamped(Stamping(order), perBatch)
     } else {
+      var order = order
+      order.records = batches * perBatch
       let pool = try order.pool(recordsPerBatch: perBatch)
       content = .pool(pool)
       tally = pool.tally(ofBatches: batches)

@@ -7,16 +7,16 @@ import Sluice
 final class Course {
   static let topic = "lines"
 
+  static let shortTopic = "fewer-lines"
+
   let plan: Plan
   let codec: String
   let broker: BrokerProcess
-  /// What counting the topic must come to.
-  let expected: Tally
-  /// What the generator said when the topic was full.
-  let filled: Fields
+  let filled: Filled
+  /// Where everything of this course stands.
+  let folder: String
   /// A part of the topic's batches, for the program in C.
-  let sample: (path: String, tally: Tally)
-  private let folder: String
+  private let sample: (path: String, tally: Tally)
   private let files = LinuxFileStore()
   private var number = 0
 
@@ -26,28 +26,37 @@ final class Course {
     folder = "\(plan.folder)/\(codec)"
     try files.createDirectories(folder)
     broker = try BrokerProcess(plan.programs, folder: folder)
-    try broker.makeTopic(Course.topic, partitions: plan.partitions)
-    let shape = [
-      "--records", "\(records)", "--codec", codec, "--batch-size", "\(plan.batchSize)", "--words",
-      "\(plan.shape.wordCount)",
-      "--distribution", plan.shape.distribution.rawValue, "--seed", "\(plan.shape.seed)",
-    ]
+    filled = try Course.fill(plan, broker, Course.topic, codec: codec, records: records, folder)
     let generator = try plan.programs.path("Generator")
-    let filled = try MeasuredProcess.run(
-      generator,
-      ["fill", "-b", broker.address, "--topic", Course.topic, "--partitions", "\(plan.partitions)"] + shape,
-      log: "\(folder)/generator.log"
-    ).fields
     let path = "\(folder)/batches"
     let written = try MeasuredProcess.run(
-      generator, ["batches", "--output", path] + shape, log: "\(folder)/generator.log"
+      generator, ["batches", "--output", path, "--records", "\(records)"] + Course.shape(plan, codec),
+      log: "\(folder)/generator.log"
     ).fields
-    guard let expected = Tally({ filled[$0] }), let part = Tally({ written[$0] }) else {
-      throw ProgramSaidNothing(program: generator)
-    }
-    self.filled = filled
-    self.expected = expected
-    sample = (path, part)
+    guard let tally = Tally({ written[$0] }) else { throw ProgramSaidNothing(program: generator) }
+    sample = (path, tally)
+  }
+
+  private static func shape(_ plan: Plan, _ codec: String) -> [String] {
+    [
+      "--codec", codec, "--batch-size", "\(plan.batchSize)", "--words", "\(plan.shape.wordCount)",
+      "--distribution", plan.shape.distribution.rawValue, "--seed", "\(plan.shape.seed)",
+    ]
+  }
+
+  private static func fill(
+    _ plan: Plan, _ broker: BrokerProcess, _ topic: String, codec: String, records: Int, _ folder: String
+  ) throws -> Filled {
+    try broker.makeTopic(topic, partitions: plan.partitions)
+    let generator = try plan.programs.path("Generator")
+    let fields = try MeasuredProcess.run(
+      generator,
+      [
+        "fill", "-b", broker.address, "--topic", topic, "--partitions", "\(plan.partitions)", "--records", "\(records)",
+      ] + shape(plan, codec), log: "\(folder)/generator.log"
+    ).fields
+    guard let filled = Filled(fields) else { throw ProgramSaidNothing(program: generator) }
+    return filled
   }
 
   func end() throws {
@@ -66,7 +75,7 @@ final class Course {
   func reference(_ work: Work) throws -> Row {
     try repeated {
       let outcome = try MeasuredProcess.run(
-        try plan.programs.path("Reference"), [work.rawValue, "--records", "\(expected.records)", sample.path],
+        try plan.programs.path("Reference"), [work.rawValue, "--records", "\(filled.tally.records)", sample.path],
         log: "\(folder)/reference.log")
       let passes = outcome.fields.int("passes") ?? 0
       var tally = Tally()
@@ -106,25 +115,26 @@ final class Course {
       let brokerSeconds = broker.processorSeconds - before
       let fields = outcome.fields
       switch work {
-      case .count: try work.check("the job", got: { fields.hash($0 == "records" ? "counted" : $0) }, expected: expected)
-      case .filter, .words: try work.check("the job", got: { fields.hash($0) }, expected: expected)
-      case .files: try check(work, "lines", try textFiles(in: "\(own)/text"))
+      case .count:
+        try work.check("the job", got: { fields.hash($0 == "records" ? "counted" : $0) }, expected: filled.tally)
+      case .filter, .words: try work.check("the job", got: { fields.hash($0) }, expected: filled.tally)
+      case .files: try check(work, "lines", try textFiles(in: "\(own)/text"), filled.tally)
       case .copy:
-        try check(work, "count", try broker.segments(of: output))
+        try check(work, "count", try broker.segments(of: output), filled.tally)
         try broker.removeTopic(output)
       }
       return Row(
-        codec: codec, work: work, who: "sluice", guarantee: guarantee, records: expected.records,
+        codec: codec, work: work, who: "sluice", guarantee: guarantee, records: filled.tally.records,
         seconds: fields.double("seconds"), processorSeconds: outcome.processorSeconds, brokerSeconds: brokerSeconds,
         peakMemory: outcome.peakMemory, batches: fields.int("batches"))
     }
   }
 
   /// Has the program in C read what a job wrote: it shares no code with the job.
-  private func check(_ work: Work, _ mode: String, _ paths: [String]) throws {
+  private func check(_ work: Work, _ mode: String, _ paths: [String], _ expected: Tally) throws {
     let read = try MeasuredProcess.run(
       try plan.programs.path("Reference"), [mode] + paths, log: "\(folder)/reference.log")
-    try work.check("what the job wrote", got: { read.fields.hash($0) }, expected: expected)
+    try work.check("what was written", got: { read.fields.hash($0) }, expected: expected)
   }
 
   /// The files with lines below a folder, those aside that the engine keeps for itself.
@@ -143,29 +153,95 @@ final class Course {
 
   // MARK: Programs of others
 
-  /// A client of somebody else drains the topic.
-  /// - Parameter commands: one command line a process; `{address}`, `{topic}`, `{records}` and `{work}` are filled in.
+  /// A topic as this one, but with fewer records; made when somebody asks for it.
+  private lazy var short: Result<Filled, any Error> = Result {
+    try Course.fill(plan, broker, Course.shortTopic, codec: codec, records: min(plan.records, 1_000_000), folder)
+  }
+
+  /// A client of somebody else drains the topic, or writes one as large.
   func peer(_ peer: Peer, _ work: Work) throws -> Row {
-    try repeated {
-      let before = broker.processorSeconds
-      let processes = try (0..<peer.processes).map { index in
-        try MeasuredProcess(
-          peer.program, peer.arguments(self, work, process: index), log: "\(folder)/\(peer.name).log")
+    if work == .copy { return try repeated { try produce(peer) } }
+    let (topic, filled) = peer.isSlow ? (Course.shortTopic, try short.get()) : (Course.topic, filled)
+    return try repeated {
+      let (row, outcomes) = try run(peer, work, records: filled.tally.records) { process in
+        try peer.start(
+          work.rawValue, self, topic: topic, process: process, records: filled.perPartition(plan.partitions))
       }
-      let outcomes = try processes.map { try $0.finish() }
-      let brokerSeconds = broker.processorSeconds - before
-      func sum(_ name: String) -> UInt64? {
-        outcomes.reduce(0 as UInt64?) { sum, outcome in
-          sum.flatMap { sum in outcome.fields.hash(name).map { sum &+ $0 } }
-        }
-      }
-      try work.check(peer.name, got: sum, expected: expected)
-      return Row(
-        codec: codec, work: work, who: peer.name, processes: peer.processes, records: expected.records,
-        seconds: outcomes.map { $0.fields.double("seconds") }.max() ?? 0,
-        processorSeconds: outcomes.reduce(0) { $0 + $1.processorSeconds }, brokerSeconds: brokerSeconds,
-        peakMemory: outcomes.reduce(0) { $0 + $1.peakMemory })
+      try work.check(peer.name, got: { sum($0, outcomes) }, expected: filled.tally)
+      return row
     }
+  }
+
+  /// A producer of somebody else, for comparison with a job that reads as well.
+  private func produce(_ peer: Peer) throws -> Row {
+    let lines = "\(folder)/lines"
+    if try files.attributes(lines) == nil {
+      _ = try MeasuredProcess.run(
+        try plan.programs.path("Generator"), ["lines", "--output", lines], log: "\(folder)/generator.log")
+    }
+    number += 1
+    let output = "output-\(number)"
+    try broker.makeTopic(output, partitions: plan.partitions)
+    let share = filled.tally.records / plan.partitions
+    var (row, outcomes) = try run(peer, .copy, records: share * plan.partitions) { process in
+      try peer.start(
+        "produce", self, topic: output, process: process, records: Array(repeating: share, count: plan.partitions),
+        extra: ["--lines", lines])
+    }
+    var written = Tally()
+    written.records = share * plan.partitions
+    written.valueBytes = Int(sum("value_bytes", outcomes) ?? 0)
+    written.hash = sum("hash", outcomes) ?? 0
+    try check(.copy, "count", try broker.segments(of: output), written)
+    try broker.removeTopic(output)
+    row.who = "\(peer.name), producing only"
+    return row
+  }
+
+  private func run(
+    _ peer: Peer, _ work: Work, records: Int, _ start: (Int) throws -> MeasuredProcess
+  ) throws -> (Row, [MeasuredProcess.Outcome]) {
+    let before = broker.processorSeconds
+    let processes = try (0..<peer.processes).map(start)
+    let outcomes = try processes.map { try $0.finish() }
+    let row = Row(
+      codec: codec, work: work, who: peer.name, processes: peer.processes, records: records,
+      seconds: outcomes.map { $0.fields.double("seconds") }.max() ?? 0,
+      processorSeconds: outcomes.reduce(0) { $0 + $1.processorSeconds },
+      brokerSeconds: broker.processorSeconds - before, peakMemory: outcomes.reduce(0) { $0 + $1.peakMemory })
+    return (row, outcomes)
+  }
+
+  /// The sum of what all processes said, modulo 2^64; nil where one said nothing.
+  private func sum(_ name: String, _ outcomes: [MeasuredProcess.Outcome]) -> UInt64? {
+    outcomes.reduce(0 as UInt64?) { sum, outcome in
+      sum.flatMap { sum in outcome.fields.hash(name).map { sum &+ $0 } }
+    }
+  }
+}
+
+/// A topic that the generator has filled.
+struct Filled {
+  /// What counting it must come to.
+  var tally: Tally
+  /// What compression made of 1.
+  var ratio: Double
+  private var batches: Int
+  private var recordsPerBatch: Int
+
+  init?(_ fields: Fields) {
+    guard let tally = Tally({ fields[$0] }), let batches = fields.int("sent_batches"),
+      let recordsPerBatch = fields.int("batch_records")
+    else { return nil }
+    self.tally = tally
+    self.batches = batches
+    self.recordsPerBatch = recordsPerBatch
+    ratio = fields.double("ratio")
+  }
+
+  /// Records of each partition: batches went to them in turn.
+  func perPartition(_ count: Int) -> [Int] {
+    (0..<count).map { (batches - $0 + count - 1) / count * recordsPerBatch }
   }
 }
 

@@ -1,3 +1,4 @@
+import BenchmarkProcesses
 import BenchmarkWorkload
 import LinuxSystem
 
@@ -5,21 +6,30 @@ import LinuxSystem
 struct Peer {
   var name: String
   var processes: Int
-  var program: String
+  /// Whether it drains a topic with fewer records: it would take minutes for all of them.
+  var isSlow = false
+  private var program: String
   /// Before the arguments that all of them take.
   private var first: [String] = []
   private var works: [Work]
 
   func does(_ work: Work) -> Bool { works.contains(work) }
 
-  /// Every process reads its share of the partitions.
-  func arguments(_ course: Course, _ work: Work, process: Int) -> [String] {
-    let own = (0..<course.plan.partitions).filter { $0 % processes == process }
-    // Every partition has the same count of batches, or one more.
-    return first + [
-      work.rawValue, "--bootstrap", course.broker.address, "--topic", Course.topic, "--partitions",
-      own.map { "\($0)" }.joined(separator: ","),
-    ]
+  /// How one of its processes is started, which reads or writes its share of the partitions.
+  /// - Parameters:
+  ///   - records: of each partition.
+  ///   - extra: arguments behind all others.
+  func start(
+    _ work: String, _ course: Course, topic: String, process: Int, records: [Int], extra: [String] = []
+  ) throws -> MeasuredProcess {
+    let own = records.indices.filter { $0 % processes == process }
+    return try MeasuredProcess(
+      program,
+      first + [
+        work, "--bootstrap", course.broker.address, "--topic", topic,
+        "--partitions", own.map { "\($0)" }.joined(separator: ","),
+        "--records", own.map { "\(records[$0])" }.joined(separator: ","),
+      ] + extra, log: "\(course.folder)/\(name).log")
   }
 
   /// Those that were built.
@@ -29,19 +39,20 @@ struct Peer {
     var found: [Peer] = []
     let librdkafka = "\(folder)/librdkafka"
     if try files.attributes(librdkafka) != nil {
-      for count in [1, 2] {
-        found.append(
-          Peer(
-            name: "librdkafka", processes: count, program: librdkafka, first: ["consume"], works: [.count, .filter]))
+      found += [1, 2].map {
+        Peer(name: "librdkafka", processes: $0, program: librdkafka, works: [.count, .filter, .copy])
       }
     }
-    for name in ["bytewax", "quixstreams"] {
+    // quixstreams shares partitions by its group only.
+    for (name, processes, works) in [
+      ("bytewax", 2, [Work.count, .filter, .words]), ("quixstreams", 1, [.count, .filter]),
+    ] {
       let script = "\(folder)/\(name)_count.py"
       guard try files.attributes(script) != nil else { continue }
       found.append(
         Peer(
-          name: name, processes: 2, program: "\(folder)/python/bin/python", first: [script],
-          works: [.count, .filter, .words]))
+          name: name, processes: processes, isSlow: true, program: "\(folder)/python/bin/python", first: [script],
+          works: works))
     }
     return found
   }

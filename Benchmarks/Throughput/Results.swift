@@ -35,8 +35,8 @@ enum Results {
       if let batches = row.batches { members.append(("batches", .integer(batches))) }
       if let guarantee = row.guarantee {
         members.append(("guarantee", .text(guarantee.rawValue)))
-        members.append(("plan_sync", .text(guarantee.planSync)))
-        members.append(("file_sync", .text(guarantee.fileSync(row.work))))
+        members.append(("plan_sync", .text(guarantee.planSync(hasState: false))))
+        members.append(("file_sync", .text(guarantee.fileSync(writesFiles: row.work == .files, hasState: false))))
       }
       return .object(members)
     }

@@ -59,11 +59,13 @@ import Sluice
     var ratios: [(codec: String, ratio: Double)] = []
     for codec in plan.codecs {
       let course = try Course(plan, codec: codec, records: plan.records)
-      ratios.append((codec, course.filled.double("ratio")))
+      ratios.append((codec, course.filled.ratio))
       for work in plan.works {
         if work.hasPeers { rows.append(try course.reference(work)) }
         for guarantee in work.guarantees { rows.append(try course.job(work, guarantee)) }
-        for peer in peers where peer.does(work) { rows.append(try course.peer(peer, work)) }
+        for peer in peers where peer.does(work) && (work != .copy || codec == "lz4") {
+          rows.append(try course.peer(peer, work))
+        }
       }
       try course.end()
       TextOutput.standard.write(Results.table(rows.filter { $0.codec == codec }))

@@ -1,3 +1,4 @@
+import BenchmarkProcesses
 import BenchmarkWorkload
 
 /// What is done with the records of a topic.
@@ -20,20 +21,6 @@ enum Work: String, CaseIterable {
 
   /// Whether the program in C and the clients of others do it too.
   var hasPeers: Bool { self == .count || self == .filter || self == .words }
-}
-
-enum Guarantee: String {
-  case atLeastOnce = "at-least-once"
-  case exactlyOnce = "exactly-once"
-
-  /// Whether the plan of a batch is synced before it runs: where every output belongs to the decider nobody else can have
-  /// seen an undecided batch, and with at-least-once nothing is synced.
-  var planSync: String { "none" }
-
-  /// What is synced to disk for each batch.
-  func fileSync(_ work: Work) -> String {
-    self == .exactlyOnce && work == .files ? "files and manifest, each batch" : "none"
-  }
 }
 
 /// One thing that was measured.
