@@ -135,6 +135,7 @@ let package = Package(
         .linkedLibrary("lz4"), .linkedLibrary("zstd"), .linkedLibrary("snappy"), .linkedLibrary("z"),
       ]),
     benchmark("Throughput", ["BenchmarkProcesses", "BenchmarkWorkload", "Sluice", "LinuxSystem"]),
+    benchmark("BatchStability", ["BenchmarkProcesses", "Sluice", "LinuxSystem"]),
     benchmark(
       "Guarantees",
       [
