@@ -113,7 +113,11 @@ import JobScheduling
   }
 
   package func replan(_ batch: BatchIdentity, _ plans: [SourcePlan], note: String?) {
-    planned = (batch.number, note.map { Int64($0) } ?? tracker.watermark)
+    var watermark = note.map { Int64($0) } ?? tracker.watermark
+    // A power loss may have taken the decision of a batch that the plan went by, and when it ran again it was passed over:
+    // what it had seen is not there any more, and the watermark of the batches to come must not be less than this one's.
+    if let noted = watermark { watermark = tracker.watermark.map { min(noted, $0) } }
+    planned = (batch.number, watermark)
     inputs = []
   }
 
