@@ -65,6 +65,8 @@ import Testing
       var definition = Self.definitions[index]
       // What the commit log alone decides, each copy of it would decide for itself.
       if sharing == .nothing { definition.takesAll = true }
+      // Whoever is shut out ends, whatever its failure policy says.
+      if number % 3 == 2 { definition.retry() }
       let twins = try Twins(definition, sharing, seed: seed)
       let problems = twins.play(order)
       refused += twins.errors.count
