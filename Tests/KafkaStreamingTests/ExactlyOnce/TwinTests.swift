@@ -63,8 +63,6 @@ import Testing
     for (number, order) in ExactRuns.spread(orders[...], count, UInt64(index)).enumerated() where failed < 3 {
       let seed = UInt64(SeedRuns.setting("SLUICE_FIRST_SEED") ?? number)
       var definition = Self.definitions[index]
-      // What the commit log alone decides, each copy of it would decide for itself.
-      if sharing == .nothing { definition.takesAll = true }
       // Whoever is shut out ends, whatever its failure policy says.
       if number % 3 == 2 { definition.retry() }
       let twins = try Twins(definition, sharing, seed: seed)
