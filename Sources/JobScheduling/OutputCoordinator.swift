@@ -46,6 +46,8 @@ public final class BatchOutput: @unchecked Sendable {
   public var operationStarted: (@Sendable (_ index: Int) -> Void)?
   /// Called when an operation was computed or has failed.
   public var operationCompleted: (@Sendable (_ index: Int, _ report: OutputReport, _ error: (any Error)?) -> Void)?
+  /// Where what tasks add to accumulators goes; nil: it counts at once.
+  package var accumulations: HeldAccumulations?
   private let coordinator: OutputCoordinator
   private let operations: [OutputOperation]
   private var machine: OutputMachine
@@ -207,7 +209,7 @@ public final class BatchOutput: @unchecked Sendable {
       (scheduler.batchOfActions, scheduler.localProperties) = (outer, properties)
       computed(index, result)
     case .sink(let sink, let dataset, let work):
-      let spec = JobSpec(
+      var spec = JobSpec(
         dataset: dataset, batch: batch, operation: index, label: operation.name,
         properties: outside
       ) { result in
@@ -219,6 +221,7 @@ public final class BatchOutput: @unchecked Sendable {
       } onComplete: { [self] end in
         jobEnded(index, end)
       }
+      spec.accumulations = accumulations
       job = scheduler.submit(spec)
     }
   }
