@@ -23,6 +23,9 @@ final class BatchRun: @unchecked Sendable {
     /// Takes the batch back, as after a failure: it is computed anew.
     var rewind: @Sendable () -> Void = {}
 
+    /// Calls on when all batches before this one have ended, wherever it stands.
+    var whenFirst: @Sendable (_ then: @escaping @Sendable () -> Void) -> Void = { $0() }
+
     /// The batch is computed; calls on when all batches before it have ended.
     var whenItsTurn: @Sendable (_ then: @escaping @Sendable () -> Void) -> Void = { $0() }
 
@@ -126,6 +129,14 @@ final class BatchRun: @unchecked Sendable {
     let output = coordinator.begin(frame.identity, operations)
     self.output = output
     output.accumulations = accumulations
+    if info.overlaps {
+      output.whenActionsMayRun = { [self] then in
+        plan.whenFirst { [accumulations] in
+          accumulations?.count()
+          then()
+        }
+      }
+    }
     output.operationStarted = { [self] index in operationStarted(index, operations[index].name) }
     output.operationCompleted = { [self] index, report, error in operationCompleted(index, report, error) }
     output.compute { [self] result in
@@ -285,6 +296,7 @@ final class BatchRun: @unchecked Sendable {
   func release() {
     output?.operationStarted = nil
     output?.operationCompleted = nil
+    output?.whenActionsMayRun = nil
     output = nil
   }
 }

@@ -6,7 +6,8 @@ extension Driver {
   // A batch that is computed while the one before it is committed: it goes by what that one left, though nobody knows yet
   // whether that happens. It hands nothing to a sink and writes no state before its turn; where the one before does not
   // happen, it is given up with its plan. Its ranges stay its own: it is planned anew, over the same input and by what is
-  // true then, as soon as there is room, and before any other batch.
+  // true then, as soon as there is room, and before any other batch. Actions wait for their batch's turn, with all that
+  // is defined behind them.
 
   /// Whether batches overlap, by the setting `sluice.streaming.pipelining` and by what the job is made of.
   /// - Throws: for a setting that is none.
@@ -86,13 +87,11 @@ extension Driver {
 }
 
 extension StreamingContext {
-  /// Whether a batch may be computed while the one before is committed: not where computing it has effects, nor where a
-  /// batch that is tried again would not find what the one behind it has already dropped.
+  /// Whether a batch may be computed while the one before is committed: not where there is nothing to compute, because its
+  /// first output is an action, which has effects of its own and waits; nor where a batch that is tried again would not
+  /// find what the one behind it has already dropped.
   func mayOverlap(goingOnAfterFailures: Bool) -> Bool {
-    let hasActions = outputs.contains { output in
-      if case .action = output.kind { true } else { false }
-    }
-    if hasActions { return false }
+    guard case .sink? = outputs.first?.kind else { return false }
     return !goingOnAfterFailures
       || !streams.contains { $0.windowCount > 0 } && !participants.contains { $0 is BatchReduction }
   }

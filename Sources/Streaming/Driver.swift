@@ -218,6 +218,11 @@ final class Driver: @unchecked Sendable {
       // Its commit is on its way: the next one may be computed meanwhile.
       if overlaps { scheduleTick() }
     }
+    plan.whenFirst = { [self] then in
+      if running.first === entry { return then() }
+      // Not inside of the end of the batch before: an action may wait for its jobs.
+      entry.goOn = { [self] in environment.loop.post(then) }
+    }
     plan.left = { [self] in scheduleTick() }
     let run = BatchRun(frame, info, context, listeners, plan: plan) { [self] end in batchEnded(entry, end) }
     entry.run = run

@@ -288,6 +288,39 @@ import Testing
     #expect(job.harness.end == ["ended"] && job.decisions.shown == [[101, 201], [301, 401], [501]])
   }
 
+  /// An action has effects of its own: it waits, and with it what is defined behind it.
+  @Test(arguments: ["decide", "abort"]) func anActionWaitsForItsTurn(answer: String) throws {
+    let seen = Cell<[Int]>([])
+    let sums = Cell<[Int]>([])
+    let sum = Cell<Accumulator<LongAccumulation>?>(nil)
+    let define: (StreamingContext, WithheldDecisions.Client) -> Void = { context, _ in
+      let numbers = TestLog<Int>("numbers", partitions: 1)
+      numbers.append([1, 2, 3], to: 0)
+      numbers.stream(context, limit: 1).foreachRDD { dataset in
+        seen.value += try dataset.collect()
+        sums.value.append(sum.value?.value ?? -1)
+      }
+    }
+    let job = try Job(settings: Self.retry, define: define)
+    sum.value = job.sum
+    try job.add(1)
+    #expect(job.decisions.asked == [1] && seen.value == [1] && sums.value == [1])
+    try job.add(2)
+    #expect(job.story.suffix(2) == ["begin 2", "computed 2"] && seen.value == [1])
+    if answer == "abort" {
+      job.decisions.abort()
+      try job.harness.advance(4)
+      #expect(job.story.suffix(2) == ["begin 2 again", "computed 2"] && seen.value == [1, 1])
+    }
+    job.decisions.decide()
+    try job.settle()
+    #expect(seen.value.suffix(2) == [1, 2] && job.sum.value == (answer == "abort" ? 4 : 3))
+    #expect(sums.value.last == job.sum.value && job.decisions.asked == [2])
+    job.decisions.decide()
+    try job.harness.stop()
+    #expect(job.decisions.shown == [[101], [201]])
+  }
+
   /// A batch goes by what the batches before it have seen, decided or not; what is passed over has not been seen.
   @Test(arguments: [true, false]) func aWatermarkFollowsWhatWasComputed(isSkipped: Bool) throws {
     let keeper = Cell<WatermarkKeeper?>(nil)
@@ -320,10 +353,12 @@ import Testing
   /// Computing a batch must have no effect of its own; and a batch that is tried again must find what it was made of.
   @Test func whatCannotOverlapDoesNot() throws {
     func overlaps(
-      _ settings: [String: String] = [:], _ define: @escaping (StreamHarness, DStream<Int>) -> Void = { _, _ in }
+      _ settings: [String: String] = [:], actionFirst: Bool = false,
+      _ define: @escaping (StreamHarness, DStream<Int>) -> Void = { _, _ in }
     ) throws -> Bool {
       let harness = try StreamHarness(settings: settings)
       let stream = harness.context.queueStream(QueueSource<Int>())
+      if actionFirst { stream.print() }
       let sink = WithheldDecisions.WithheldSink(
         "sink", WithheldDecisions.Client(WithheldDecisions(), answersAtOnce: true))
       stream.write(to: sink, label: "sink") { _, _, _ in TaskOutput(records: 0, bytes: 0, payload: [Int]()) }
@@ -334,8 +369,9 @@ import Testing
       return try #require(harness.context.driver).overlaps
     }
     #expect(try overlaps())
-    #expect(try !overlaps { _, stream in stream.print() })
+    #expect(try overlaps { _, stream in stream.print() })
     #expect(try !overlaps(["sluice.streaming.pipelining": "false"]))
+    #expect(try !overlaps(actionFirst: true))
     func windows(_ harness: StreamHarness, _ stream: DStream<Int>) {
       let loop = harness.context.environment.loop
       let sink = LedgerSink("windows", .careless, Ledger.Client(Ledger(keepsRecord: true, loop), loop))
