@@ -21,15 +21,24 @@ func tests(
     swiftSettings: lifetimes + [.unsafeFlags(["-Onone"], .when(configuration: .release))])
 }
 
+/// A program carries everything it needs: it runs on machines without Swift, and starts without a search for libraries.
+let alone: [LinkerSetting] = [
+  .unsafeFlags(
+    ["-static-executable", "-use-ld=lld", "-Xlinker", "--icf=safe", "-Xlinker", "--strip-debug"],
+    .when(configuration: .release))
+]
+
 /// A job executable: it sees the public face only.
 func job(_ name: String, in folder: String = "jobs", exclude: [String] = []) -> Target {
   .executableTarget(
     name: name, dependencies: ["Sluice"], path: "\(folder)/\(name)", exclude: exclude, packageAccess: false,
-    swiftSettings: strict)
+    swiftSettings: strict, linkerSettings: alone)
 }
 
 func benchmark(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .executableTarget(name: name, dependencies: dependencies, path: "Benchmarks/\(name)", swiftSettings: lifetimes)
+  .executableTarget(
+    name: name, dependencies: dependencies, path: "Benchmarks/\(name)", swiftSettings: lifetimes,
+    linkerSettings: alone)
 }
 
 let package = Package(
@@ -44,7 +53,7 @@ let package = Package(
     .systemLibrary(name: "CLZ4", path: "Sources/CLZ4"),
     .systemLibrary(name: "CSnappy", path: "Sources/CSnappy"),
     .systemLibrary(name: "CZstd", path: "Sources/CZstd"),
-    .systemLibrary(name: "CMicrohttpd", path: "Sources/CMicrohttpd"),
+    .systemLibrary(name: "CLibevent", path: "Sources/CLibevent"),
     .systemLibrary(name: "CSQLite", path: "Sources/CSQLite"),
     .target(name: "CPrimitives", path: "Sources/CPrimitives", cSettings: [.unsafeFlags(["-O2"])]),
     library("Groundwork", ["CPrimitives"]),
@@ -71,7 +80,7 @@ let package = Package(
     library("FileStreaming", ["Streaming", "Datasets", "Journals", "Codecs", "SystemInterfaces", "Groundwork"]),
     library("SQLStreaming", ["Streaming", "Datasets", "SystemInterfaces", "Groundwork", "CSQLite"]),
     library(
-      "Monitoring", ["Streaming", "JobScheduling", "Datasets", "SystemInterfaces", "Groundwork", "CMicrohttpd"]),
+      "Monitoring", ["Streaming", "JobScheduling", "Datasets", "SystemInterfaces", "Groundwork", "CLibevent"]),
     // Side: the live seams.
     library("LinuxSystem", ["SystemInterfaces", "Groundwork", "CPrimitives"]),
     // Roof
@@ -88,7 +97,7 @@ let package = Package(
         "Sluice", "LogBroker", "LogStorage", "KafkaClients", "KafkaProtocol", "Codecs", "LinuxSystem",
         "SystemInterfaces", "Groundwork",
       ],
-      path: "Sources/SluiceCommand", swiftSettings: lifetimes),
+      path: "Sources/SluiceCommand", swiftSettings: lifetimes, linkerSettings: alone),
 
     // jobs: public API only.
     job("WordCount"),

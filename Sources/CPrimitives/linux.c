@@ -147,6 +147,19 @@ int sluice_wait_result(int status, int *value) {
   return 0;
 }
 
+static struct flock wholeFile(void) { return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET}; }
+
+int sluice_file_lock(int fd) {
+  struct flock lock = wholeFile();
+  return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+int sluice_file_is_locked(int fd) {
+  struct flock lock = wholeFile();
+  if (fcntl(fd, F_OFD_GETLK, &lock) != 0) return -1;
+  return lock.l_type != F_UNLCK;
+}
+
 int sluice_terminal_width(int fd) {
   struct winsize size;
   if (!isatty(fd)) return 0;

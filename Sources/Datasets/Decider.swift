@@ -24,8 +24,8 @@ public struct Decision: Sendable, Equatable {
 /// The one place where it is decided whether a batch happened: a Kafka transaction, a file manifest, a SQL transaction.
 ///
 /// A job has one. What its own sinks have prepared becomes visible in the same step that keeps the decision: both survive,
-/// or neither. Every other sink rolls forward afterwards, and the commit log is a cache of the decision. Where a batch has
-/// no output for the decider's sinks, it is not asked: the commit log, synced, decides that batch.
+/// or neither. Every other sink rolls forward afterwards, and the commit log is a cache of the decision. Only where a batch
+/// has neither input nor output for the decider's sinks, it is not asked: the commit log, synced, decides that batch.
 ///
 /// All calls come on the driver's loop, and `then` is called on it once.
 public protocol Decider: AnyObject, Sendable {
@@ -42,7 +42,8 @@ public protocol Decider: AnyObject, Sendable {
   ///
   /// Called once for a batch; what may be tried again is tried again in here.
   /// - Parameters:
-  ///   - prepared: in the order in which the sinks' outputs were defined; at least one of them holds records.
+  ///   - prepared: in the order in which the sinks' outputs were defined; empty where a batch with input gives none of
+  ///     them a record.
   func decide(
     _ decision: Decision, _ prepared: [any PreparedOutput], then: @escaping @Sendable (DecisionOutcome) -> Void)
 }

@@ -41,7 +41,7 @@ struct OutputMachine {
     case prepare(Int, [TaskOutput])
     case commit(Int, any PreparedOutput)
     case retryCommit(Int, after: Duration)
-    /// Decide the batch, with what the decider's sinks have prepared; where that is nothing, without the decider.
+    /// Decide the batch, with what the decider's sinks have prepared; nothing where none of them has a record.
     case decide([any PreparedOutput])
     case abort(Int, any PreparedOutput)
     case discard(Int, [TaskOutput])

@@ -6,8 +6,11 @@ import Streaming
 import SystemInterfaces
 
 /// Offsets on their way to the consumer group. One commit is under way at a time, so that a later one waits for one that is
-/// tried again, and does not meet it; what piles up meanwhile goes out together. (An attempt that got no answer may still
-/// arrive, behind a later commit or transaction: nothing in the protocol shuts out a commit without a member.)
+/// tried again, and does not meet it; what piles up meanwhile goes out together.
+///
+/// An attempt that got no answer may still arrive, behind a later one, and nothing in the protocol shuts out a commit
+/// without a member. Where the job's log decides, that does no harm: the log wins. Where transactions decide, every commit
+/// is one, and a late one is void by its epoch.
 struct OffsetCommits {
   typealias Waiter = @Sendable ((any Error)?) -> Void
   /// What goes out with the next commit.
@@ -43,27 +46,20 @@ extension KafkaSource {
     decider === connection.transactions && settings.commitsOffsets
   }
 
-  /// Calls back when no commit of the group is under way.
-  func whenCommitsAreDone(_ then: @escaping @Sendable () -> Void) {
-    guard commits.isUnderWay || commits.isDue || !commits.waiters.isEmpty else { return then() }
-    commits.waiters.append { _ in then() }
-    commitNext()
-  }
-
-  /// How far the batch that is being decided has come, for its transaction: at least one partition, to carry its number.
+  /// How far the batch that is being decided has come, for its transaction: at least one partition, to carry its number;
+  /// and what else waits to be committed.
   func offsets(of batch: DecidedBatch) -> [TopicPartition: Offsets.Committed] {
     // The batch behind it may be planned already.
     let plan = plans.last { $0.batch == batch.number }?.plan ?? SourcePlan()
     var ranges = moved(plan)
     if ranges.isEmpty { ranges = Array(plan.ranges.prefix(1)) }
-    deciding = [:]
+    deciding = commits.offsets
     for range in ranges { deciding[range.topicPartition] = range.until }
     return wire(deciding, batch: batch)
   }
 
   /// The transaction has committed what `offsets` gave it.
   func decided(_ batch: DecidedBatch) {
-    decidedBatch = batch
     plans.removeAll { $0.batch <= batch.number }
     for (partition, offset) in deciding {
       positions[partition]?.committed = offset
@@ -133,52 +129,89 @@ extension KafkaSource {
 
   private func commitNext() {
     guard !commits.isUnderWay, commits.isDue || !commits.waiters.isEmpty else { return }
-    let offsets = commits.offsets
-    let waiters = commits.waiters
-    commits = OffsetCommits()
-    guard !offsets.isEmpty else {
-      for waiter in waiters { waiter(nil) }
-      return
-    }
-    commits.isUnderWay = true
-    let sent = wire(offsets, batch: decidedBatch)
+    guard !connection.transactions.isDeciding else { return commitInTransaction() }
+    let taken = takeCommits()
+    guard !taken.offsets.isEmpty else { return committed(taken, nil) }
+    let sent = wire(taken.offsets, batch: carriedBatch)
     let client = connection.client
     let driver = connection.driverLoop
     client.loop.post { [self, group] in
       Offsets(client).commit(group: group, sent) { [self] result in
-        driver.post { [self] in committed(offsets, waiters, result) }
+        driver.post { [self] in
+          guard case .failure(let error) = result else { return committed(taken, nil) }
+          committed(taken, error)
+          guard error.kafkaCode == .unknownMemberID || error.kafkaCode == .illegalGeneration else { return }
+          findMembers { [environment] members in if let members { environment?.fail(members) } }
+        }
       }
     }
   }
 
-  private func committed(
-    _ offsets: [TopicPartition: Offset], _ waiters: [OffsetCommits.Waiter], _ result: Result<Void, ClientError>
-  ) {
+  /// What waits is under way from now on.
+  private func takeCommits() -> OffsetCommits {
+    let taken = commits
+    commits = OffsetCommits()
+    commits.isUnderWay = true
+    return taken
+  }
+
+  /// A plain commit is refused where the group has members, but one in a transaction is taken from whoever names none
+  /// (KIP-447): so it is looked first who is in the group.
+  private func commitInTransaction() {
+    commits.isUnderWay = true
+    guard commits.isDue else { return commitInTurn() }
+    findMembers { [self] members in
+      guard let members else { return commitInTurn() }
+      environment?.fail(members)
+      committed(takeCommits(), members)
+    }
+  }
+
+  private func commitInTurn() {
+    let taken = Taken()
+    connection.transactions.commit(group) { [self] in
+      let commits = takeCommits()
+      taken.commits = commits
+      return wire(commits.offsets, batch: connection.transactions.last)
+    } then: { [self] error in
+      // It was not asked for where nothing more can be begun.
+      committed(taken.commits ?? takeCommits(), error)
+    }
+  }
+
+  /// What a transaction took along.
+  ///
+  /// Sendable: confined to the driver's loop.
+  private final class Taken: @unchecked Sendable {
+    var commits: OffsetCommits?
+  }
+
+  private func committed(_ taken: OffsetCommits, _ error: (any Error)?) {
     commits.isUnderWay = false
-    var failure: (any Error)?
-    switch result {
-    case .success:
-      for (partition, offset) in offsets {
+    if let error {
+      // A partition that does not move again goes with the next commit all the same.
+      commits.offsets.merge(taken.offsets) { newer, _ in newer }
+      // Somebody has taken over: nothing that this process does counts any more.
+      if case .producerFenced? = (error as? ClientError)?.code { environment?.fail(error) }
+    } else {
+      for (partition, offset) in taken.offsets {
         positions[partition]?.committed = offset
         positions[partition]?.committedAt = now
       }
-    case .failure(let error):
-      failure = error
-      // A partition that does not move again goes with the next commit all the same.
-      commits.offsets.merge(offsets) { newer, _ in newer }
-      if error.kafkaCode == .unknownMemberID || error.kafkaCode == .illegalGeneration { nameMembers() }
     }
-    for waiter in waiters { waiter(failure) }
+    for waiter in taken.waiters { waiter(error) }
     commitNext()
+    closeIfStopped()
   }
 
-  /// The group refuses commits from outside: somebody has joined it.
-  private func nameMembers() {
+  /// Looks for whoever reads in the group's name. That it cannot be found out is no reason to stop.
+  private func findMembers(then: @escaping @Sendable (GroupInUse?) -> Void) {
     let client = connection.client
-    client.loop.post { [group, environment] in
+    let driver = connection.driverLoop
+    client.loop.post { [group] in
       Groups(client).describe(group) { result in
-        guard case .success(let description) = result, !description.members.isEmpty else { return }
-        environment?.fail(GroupInUse(group: group, members: description.members))
+        let members = (try? result.get())?.members ?? []
+        driver.post { then(members.isEmpty ? nil : GroupInUse(group: group, members: members)) }
       }
     }
   }

@@ -37,6 +37,7 @@ extension KafkaSource {
     for note in found.notes { environment?.log(note) }
     if found.next.isEmpty { environment?.log("\(name): there is no such topic yet; it is read when it comes") }
     topicIDs = found.topicIDs
+    carriedBatch = found.decided
     for (partition, offset) in found.next {
       var position = Position(next: offset, committed: offset)
       position.leaderEpoch = restored?.details.epochs[partition] ?? -1

@@ -66,8 +66,9 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
   var plans: [(batch: BatchNumber, plan: SourcePlan)] = []
   /// What a transaction that is under way commits.
   var deciding: [TopicPartition: Offset] = [:]
-  /// The last batch that a transaction decided.
-  var decidedBatch: DecidedBatch?
+  /// The last batch that a transaction decided, as the group had it at the start: kept there while the job's batches are
+  /// decided otherwise.
+  var carriedBatch: DecidedBatch?
   /// Commits that the job asked for and that are not answered.
   var commitsByHand = 0
   private var stopWaiter: (@Sendable () -> Void)?
@@ -301,8 +302,9 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
     isStopped = true
     for timer in timers { connection.driverLoop.cancel(timer) }
     stopWaiter = then
-    // Offsets that the job commits by hand are on their way: nobody else waits for them.
-    if commitsByHand > 0 {
+    // Offsets that the job commits by hand are on their way: nobody else waits for them. A transaction that is left open
+    // would keep the group's offsets from being read.
+    if !areCommitsDone {
       timers.append(connection.driverLoop.after(.seconds(5)) { [self] in close() })
     } else {
       close()
@@ -312,7 +314,11 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
   /// The job has ended: what the fetcher calls holds the source.
   func release() { fetcher = nil }
 
-  func closeIfStopped() { if isStopped, commitsByHand == 0 { close() } }
+  func closeIfStopped() { if isStopped, areCommitsDone { close() } }
+
+  private var areCommitsDone: Bool {
+    commitsByHand == 0 && !(commits.isUnderWay && connection.transactions.isDeciding)
+  }
 
   private func close() {
     guard let stopWaiter else { return }

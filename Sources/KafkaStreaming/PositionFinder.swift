@@ -12,6 +12,8 @@ struct FoundPositions: Sendable {
   var gaps: [TopicPartition: Gap] = [:]
   /// What the group has already.
   var committed: [TopicPartition: Offset] = [:]
+  /// The last batch that a transaction decided, where the group knows of one.
+  var decided: DecidedBatch?
   /// For the log.
   var notes: [String] = []
 }
@@ -107,6 +109,7 @@ struct PositionFinder: Sendable {
   ) {
     var found = FoundPositions()
     found.committed = committed.mapValues(\.offset)
+    found.decided = committed.values.compactMap { OffsetNote($0.metadata).batch }.max { $0.number < $1.number }
     for topic in Set(partitions.map(\.topic)).sorted() {
       if let id = metadata.topics[topic]?.id, id != .zero { found.topicIDs[topic] = id }
     }

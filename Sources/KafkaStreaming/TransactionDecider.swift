@@ -9,7 +9,9 @@ import SystemInterfaces
 /// all (KIP-98, KIP-447, KIP-890).
 ///
 /// The batch number stands in the metadata of the committed offsets, so that a start can ask the cluster what was decided
-/// last. A job that reads no topic commits it as the offset of a group of its own.
+/// last. A job that reads no topic commits it as the offset of a group of its own. A commit from outside of a transaction
+/// would have no epoch by which a late one of a dead process is known, and could take the number back: so where this
+/// decides, nothing else writes the groups' offsets.
 ///
 /// Sendable: everything but `producer` is touched on the driver's loop alone; the producer on the client's.
 final class TransactionDecider: Decider, @unchecked Sendable {
@@ -20,6 +22,17 @@ final class TransactionDecider: Decider, @unchecked Sendable {
   private var sources: [KafkaSource] = []
   /// A partition that the job writes, for the group that stands in for a source.
   private var carrier: TopicPartition?
+  /// Whether it decides the job's batches, so that all offsets are committed by it.
+  private(set) var isDeciding = false
+  /// The last batch that it decided.
+  private(set) var last: DecidedBatch?
+  /// The producer has one transaction at a time: who waits for his turn, first come first served.
+  private var turns: [@Sendable () -> Void] = []
+  private var isBusy = false
+  /// What the transaction that was begun last still has to hear, where nobody knows what became of it.
+  private var unsettled: Ending?
+
+  private enum Ending { case commit, abort }
 
   init(_ client: KafkaClient, transactionalID: String, timeout: Duration, driver: any Loop) {
     self.transactionalID = transactionalID
@@ -42,8 +55,6 @@ final class TransactionDecider: Decider, @unchecked Sendable {
   /// A topic that takes part.
   func add(topic: String) { if carrier == nil { carrier = TopicPartition(topic, 0) } }
 
-  func commits(_ source: KafkaSource) -> Bool { sources.contains { $0 === source } }
-
   private var carrierGroup: String { "\(transactionalID)-batches" }
 
   /// Each group once, with the sources that read in its name.
@@ -62,6 +73,7 @@ final class TransactionDecider: Decider, @unchecked Sendable {
   // MARK: Start
 
   func takeOver(then: @escaping @Sendable (Result<Decision?, any Error>) -> Void) {
+    isDeciding = true
     let names = groups.map(\.name) + [carrierGroup]
     client.loop.post { [self] in
       producer.initTransactions { [self] error in
@@ -77,7 +89,7 @@ final class TransactionDecider: Decider, @unchecked Sendable {
   ) {
     guard let group = groups.first else {
       return driver.post { [self] in
-        for source in sources { source.decidedBatch = last }
+        self.last = last
         then(.success(last.map { Decision(batch: $0.number, record: Bytes(), time: $0.time) }))
       }
     }
@@ -97,18 +109,14 @@ final class TransactionDecider: Decider, @unchecked Sendable {
   func decide(
     _ decision: Decision, _ prepared: [any PreparedOutput], then: @escaping @Sendable (DecisionOutcome) -> Void
   ) {
-    // A commit of the group that is still under way must not come behind the transaction's.
-    let waiting = Countdown(sources.count + 1)
-    let go: @Sendable () -> Void = { [self] in if waiting.countDown() { send(decision, prepared, then: then) } }
-    for source in sources { source.whenCommitsAreDone(go) }
-    go()
+    inTurn({ [self] settled in send(decision, prepared, then: settled) }, then: then)
   }
 
   private func send(
     _ decision: Decision, _ prepared: [any PreparedOutput], then: @escaping @Sendable (DecisionOutcome) -> Void
   ) {
     let batch = DecidedBatch(number: decision.batch, time: decision.time)
-    var offsets: [(group: String, offsets: [TopicPartition: OffsetAndMetadata])] = []
+    var offsets: [GroupOffsets] = []
     for group in groups {
       let moved = group.sources.reduce(into: [:]) { all, source in
         all.merge(source.offsets(of: batch)) { newer, _ in newer }
@@ -120,54 +128,111 @@ final class TransactionDecider: Decider, @unchecked Sendable {
         Offset(decision.batch.rawValue), leaderEpoch: -1, metadata: OffsetNote(batch: batch).text)
       offsets = [(carrierGroup, [carrier: number])]
     }
-    let sent = offsets
-    let outboxes = prepared.compactMap { ($0 as? TopicSink.Prepared)?.outbox }
-    client.loop.post { [self] in
-      transact(outboxes, sent) { [self] outcome in
-        driver.post { [self] in
-          if case .decided = outcome { for source in sources { source.decided(batch) } }
+    transact(prepared.compactMap { ($0 as? TopicSink.Prepared)?.outbox }, offsets) { [self] outcome in
+      if case .decided = outcome {
+        last = batch
+        for source in sources { source.decided(batch) }
+      }
+      then(outcome)
+    }
+  }
+
+  // MARK: Offsets beside the batches
+
+  /// Commits offsets of a group, in a transaction of their own between those of batches.
+  /// - Parameter offsets: asked for when nothing else is under way any more; empty: nothing is begun.
+  func commit(
+    _ group: String, _ offsets: @escaping @Sendable () -> [TopicPartition: OffsetAndMetadata],
+    then: @escaping @Sendable ((any Error)?) -> Void
+  ) {
+    inTurn({ [self] settled in
+      let offsets = offsets()
+      if offsets.isEmpty { return settled(.decided) }
+      transact([], [(group, offsets)], then: settled)
+    }) { outcome in
+      switch outcome {
+      case .decided: then(nil)
+      case .aborted(let error), .unknown(let error): then(error)
+      }
+    }
+  }
+
+  // MARK: One transaction at a time
+
+  private typealias GroupOffsets = (group: String, offsets: [TopicPartition: OffsetAndMetadata])
+  private typealias Ended = @Sendable (DecisionOutcome) -> Void
+
+  /// Does something with the producer when those before have ended, and the last transaction is known to have.
+  private func inTurn(_ work: @escaping @Sendable (_ settled: @escaping Ended) -> Void, then: @escaping Ended) {
+    let turn: @Sendable () -> Void = { [self] in
+      settle { [self] problem in
+        let end: Ended = { [self] outcome in
+          if turns.isEmpty { isBusy = false } else { turns.removeFirst()() }
           then(outcome)
         }
+        if let problem { end(.unknown(problem)) } else { work(end) }
       }
+    }
+    guard !isBusy else { return turns.append(turn) }
+    isBusy = true
+    turn()
+  }
+
+  /// Asks again what became of a transaction that nobody could tell of.
+  private func settle(then: @escaping @Sendable ((any Error)?) -> Void) {
+    guard let unsettled else { return then(nil) }
+    end(unsettled) { outcome in
+      if case .unknown(let error) = outcome { then(error) } else { then(nil) }
     }
   }
 
-  private func transact(
-    _ outboxes: [TopicSink.Outbox], _ offsets: [(group: String, offsets: [TopicPartition: OffsetAndMetadata])],
-    then: @escaping @Sendable (DecisionOutcome) -> Void
-  ) {
-    do throws(ClientError) {
-      try producer.beginTransaction()
-      for outbox in outboxes {
-        for case let (partition, batch)? in outbox.batches {
-          // What fails here fails the commit as well.
-          try producer.sendBatches(TopicPartition(outbox.topic, partition), [batch]) { _ in }
+  private func transact(_ outboxes: [TopicSink.Outbox], _ offsets: [GroupOffsets], then: @escaping Ended) {
+    client.loop.post { [self] in
+      do throws(ClientError) {
+        try producer.beginTransaction()
+        for outbox in outboxes {
+          for case let (partition, batch)? in outbox.batches {
+            // What fails here fails the commit as well.
+            try producer.sendBatches(TopicPartition(outbox.topic, partition), [batch]) { _ in }
+          }
+        }
+      } catch {
+        return end(.abort, because: error, then: then)
+      }
+      for (group, offsets) in offsets { producer.sendOffsets(offsets, group: GroupMetadata(group)) { _ in } }
+      end(.commit, then: then)
+    }
+  }
+
+  /// Ends the transaction, from any loop; `then` is called on the driver's. Where an abort cannot be had, the coordinator
+  /// ends the transaction when its time is over.
+  private func end(_ ending: Ending, because cause: ClientError? = nil, then: @escaping Ended) {
+    client.loop.post { [self] in
+      switch ending {
+      case .commit:
+        producer.commitTransaction { [self] error in
+          guard let error else { return ended(.decided, nil, then) }
+          if error.requiresAbort { return end(.abort, because: error, then: then) }
+          ended(.unknown(error), .commit, then)
+        }
+      case .abort:
+        producer.abortTransaction { [self] error in
+          if let error { return ended(.unknown(error), .abort, then) }
+          ended(.aborted(cause ?? ClientError(.transactionAborted(transactionalID))), nil, then)
         }
       }
-    } catch {
-      return abort(error, then: then)
-    }
-    for (group, offsets) in offsets { producer.sendOffsets(offsets, group: GroupMetadata(group)) { _ in } }
-    commit(then: then)
-  }
-
-  private func commit(then: @escaping @Sendable (DecisionOutcome) -> Void) {
-    producer.commitTransaction { [self] error in
-      guard let error else { return then(.decided) }
-      if error.requiresAbort { return abort(error, then: then) }
-      then(.unknown(error))
     }
   }
 
-  /// The batch does not happen. Where even that cannot be had, the coordinator ends the transaction when its time is over.
-  private func abort(_ cause: ClientError, then: @escaping @Sendable (DecisionOutcome) -> Void) {
-    producer.abortTransaction { error in
-      if let error { then(.unknown(error)) } else { then(.aborted(cause)) }
+  private func ended(_ outcome: DecisionOutcome, _ unsettled: Ending?, _ then: @escaping Ended) {
+    driver.post { [self] in
+      self.unsettled = unsettled
+      then(outcome)
     }
   }
 
   /// The job has ended: its sources hold the decider in turn.
-  func release() { sources = [] }
+  func release() { (sources, turns) = ([], []) }
 
   /// Ends the producer, on the client's loop.
   func close() { producer.close() }

@@ -86,7 +86,8 @@ public final class LinuxFile: File {
   }
 }
 
-/// A file lock (flock): the system drops it with the last descriptor, so also when the process dies.
+/// A file lock of the open file (`F_OFD_SETLK`): the system drops it with the last descriptor, so also when the process
+/// dies.
 public final class LinuxFileLock: FileLock {
   private let file: Lock<LinuxFile?>
   private let path: String

@@ -1,3 +1,4 @@
+import CPrimitives
 import Dispatch
 import Glibc
 import Groundwork
@@ -141,8 +142,8 @@ public struct LinuxFileStore: FileStore {
     }
   }
 
-  /// `flock`, without waiting. The lock belongs to the open file: it ends with `unlock`, the object's release, or the
-  /// process.
+  /// A write lock of the whole file (fcntl_locking(2), `F_OFD_SETLK`), without waiting. It belongs to the open file: it
+  /// ends with `unlock`, the object's release, or the process.
   public func lock(_ path: String, holder: String) throws(FileError) -> any FileLock {
     let file = LinuxFile(
       path,
@@ -151,14 +152,34 @@ public struct LinuxFileStore: FileStore {
           try System.call { Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644) }
         }))
     do throws(Errno) {
-      try System.call { flock(file.descriptor, LOCK_EX | LOCK_NB) }
+      try System.call { sluice_file_lock(file.descriptor) }
     } catch {
-      guard error.rawValue == EWOULDBLOCK else { throw error.fileError(path, "lock") }
-      let text = String(try file.read(at: 0, count: 1024))
-      throw FileError(.locked(by: text.isEmpty ? "another process" : text), path: path, operation: "lock")
+      // POSIX leaves open which of the two it is.
+      guard error.rawValue == EAGAIN || error.rawValue == EACCES else { throw error.fileError(path, "lock") }
+      throw FileError(.locked(by: try Self.holder(in: file)), path: path, operation: "lock")
     }
     let lock = LinuxFileLock(file)
     try lock.update(holder: holder)
     return lock
+  }
+
+  /// Asks the system (`F_OFD_GETLK`) who would refuse the lock.
+  public func lockHolder(_ path: String) throws(FileError) -> String? {
+    let file: LinuxFile
+    do throws(Errno) {
+      file = LinuxFile(path, Int32(try System.call { Glibc.open(path, O_RDONLY | O_CLOEXEC) }))
+    } catch {
+      if error.rawValue == ENOENT { return nil }
+      throw error.fileError(path, "ask for the lock of")
+    }
+    let isLocked = try Self.attempt(path, "ask for the lock of") { () throws(Errno) in
+      try System.call { sluice_file_is_locked(file.descriptor) }
+    }
+    return isLocked == 0 ? nil : try Self.holder(in: file)
+  }
+
+  private static func holder(in file: LinuxFile) throws(FileError) -> String {
+    let text = String(try file.read(at: 0, count: 1024))
+    return text.isEmpty ? "another process" : text
   }
 }

@@ -63,17 +63,19 @@ final class JobRun: @unchecked Sendable {
   private static func lock(_ name: String, _ process: CommandProcess) throws -> any FileLock {
     let state = try StateDirectory(environment: process.environment)
     let files = process.world.files
+    let holder: String
     do throws(FileError) {
       let lock = try JobLock.take(name, as: .submit, pid: process.pid, in: state, files: files)
       // The job takes its own lock; one whose `submit` was killed may still live and hold it.
-      try JobLock.take(name, as: .job, pid: process.pid, in: state, files: files).unlock()
-      return lock
+      guard let job = try JobLock.current(name, .job, in: state, files: files) else { return lock }
+      holder = job
     } catch {
-      guard case .locked(let holder) = error.code else { throw error }
-      let pid = JobLock.pid(inHolder: holder).map { "pid \($0)" } ?? holder
-      throw CommandError(
-        "a job named \(name) is running (\(pid)): stop that one first, or give this one another name with --name")
+      guard case .locked(let other) = error.code else { throw error }
+      holder = other
     }
+    let pid = JobLock.pid(inHolder: holder).map { "pid \($0)" } ?? holder
+    throw CommandError(
+      "a job named \(name) is running (\(pid)): stop that one first, or give this one another name with --name")
   }
 
   private func perform(_ actions: [JobKeeper.Action]) {

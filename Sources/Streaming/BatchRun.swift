@@ -12,7 +12,7 @@ final class BatchRun: @unchecked Sendable {
   struct CommitPlan: Sendable {
     /// Whose decision decides; nil: the commit log's.
     var decider: (any Decider)?
-    /// Makes the decision, with what the decider's sinks have prepared, where there is something.
+    /// Makes the decision, with what the decider's sinks have prepared; empty where none of them has a record.
     var decide:
       @Sendable (
         _ run: BatchRun, _ prepared: [any PreparedOutput], _ then: @escaping @Sendable (DecisionOutcome) -> Void

@@ -294,7 +294,7 @@ final class Driver: @unchecked Sendable {
     }
     let unsynced = context.participants.compactMap(\.unsynced)
     do throws(StreamingError) {
-      guard let decider, !prepared.isEmpty else {
+      guard let decider, record.records > 0 || !prepared.isEmpty else {
         try checkpoint?.sync(unsynced)
         record.notes = DeciderNote.carried(from: checkpoint?.last, into: record.notes)
         decision = (record, true)

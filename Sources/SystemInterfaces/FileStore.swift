@@ -28,6 +28,9 @@ public protocol FileStore: Sendable {
   /// Takes the exclusive lock of the file at `path` (made if need be) and writes `holder` into it; it ends with the
   /// process. Throws `.locked` with the holder's text where somebody else has it.
   func lock(_ path: String, holder: String) throws(FileError) -> any FileLock
+  /// The text of whoever has the lock of the file at `path` now; nil where nobody has it, and where there is no such
+  /// file. Takes no lock, so it never stands in the way of somebody who does.
+  func lockHolder(_ path: String) throws(FileError) -> String?
 }
 
 /// What an open file is for, and what happens where there is none yet.

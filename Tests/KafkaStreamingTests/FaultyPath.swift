@@ -88,7 +88,9 @@ final class FaultyPath: FaultyWorld {
   /// given up and sent anew may arrive late, and then shuts out the one who sent it.
   override func mayEnd(_ reason: String) -> Bool {
     reason.hasPrefix("the commit log cannot be written")
-      || isExactlyOnce && reason.contains("a newer producer has taken")
+      || isExactlyOnce
+        && (reason.contains("a newer producer has taken")
+          || reason.contains("a newer producer with this transactional id has taken"))
   }
   override func finish() throws { try endJob() }
 

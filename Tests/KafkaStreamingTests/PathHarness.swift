@@ -157,6 +157,24 @@ final class PathHarness {
     return names.map { found[$0]?.offset.rawValue ?? -1 }
   }
 
+  /// Joins a group, and is never heard of again.
+  @discardableResult func joinGroup(_ group: String) throws -> JoinGroupResponse {
+    var join = JoinGroupRequest()
+    join.groupID = group
+    join.protocolType = "consumer"
+    join.sessionTimeoutMilliseconds = 60_000
+    join.rebalanceTimeoutMilliseconds = 60_000
+    var range = JoinGroupRequest.JoinGroupRequestProtocol()
+    range.name = "range"
+    join.protocols = [range]
+    let sent = join
+    let answer: JoinGroupResponse = try answer { client, then in
+      client.send(sent, to: .coordinator(group: group), versions: 0...3, then: then)
+    }
+    #expect(!answer.errorCode.isError)
+    return answer
+  }
+
   /// Everything in a topic, partition after partition.
   func readAll(_ topic: String) throws -> [Row] { try readBatches(topic).flatMap { $0 } }
 

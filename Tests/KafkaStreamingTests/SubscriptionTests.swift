@@ -269,19 +269,7 @@ import Testing
   @Test func aForeignMemberIsNamed() throws {
     let path = try PathHarness()
     try path.createTopic("in")
-    var join = JoinGroupRequest()
-    join.groupID = "job"
-    join.protocolType = "consumer"
-    join.sessionTimeoutMilliseconds = 60_000
-    join.rebalanceTimeoutMilliseconds = 60_000
-    var range = JoinGroupRequest.JoinGroupRequestProtocol()
-    range.name = "range"
-    join.protocols = [range]
-    let sent = join
-    let answer: JoinGroupResponse = try path.answer { client, then in
-      client.send(sent, to: .coordinator(group: "job"), versions: 0...3, then: then)
-    }
-    #expect(!answer.errorCode.isError)
+    let answer = try path.joinGroup("job")
     let job = try PathJob(path) { copy($0.topicStream("in")) }
     let end = try job.run()
     #expect(end.first?.hasPrefix("the consumer group job has live members: user at ") == true, "\(end)")

@@ -84,6 +84,24 @@ import Testing
     #expect(try get("/metrics", method: "POST", port: server.port).hasPrefix("HTTP/1.1 405 "))
   }
 
+  @Test func connectionsBeyondTheLimitWaitForOneToGo() throws {
+    let server = try HTTPServer(address: "127.0.0.1", port: 0) { _ in HTTPResponse(body: "served\n") }
+    defer { server.stop() }
+    let script = """
+      get() {
+        exec 3<>/dev/tcp/127.0.0.1/\(server.port)
+        printf 'GET / HTTP/1.1\\r\\nHost: here\\r\\nConnection: close\\r\\n\\r\\n' >&3
+        timeout $1 cat <&3
+        exec 3>&-
+      }
+      for i in {10..74}; do eval "exec $i<>/dev/tcp/127.0.0.1/\(server.port)"; done
+      [[ -z $(get 0.3) ]] && echo full
+      for i in {10..74}; do eval "exec $i>&-"; done
+      get 10 | tail -1
+      """
+    #expect(String(try ChildProcess.run("/bin/bash", ["-c", script]).output) == "full\nserved\n")
+  }
+
   @Test func aPortInUseAndAWrongAddressAreNamed() throws {
     let server = try HTTPServer(address: "localhost", port: 0) { _ in nil }
     let port = server.port

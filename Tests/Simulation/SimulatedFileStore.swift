@@ -176,4 +176,10 @@ final class SimulatedFileStore: FileStore, @unchecked Sendable {
     node.content = Array(holder.utf8)
     return SimulatedLock(path, node, on: disk, for: process)
   }
+
+  func lockHolder(_ path: String) throws(FileError) -> String? {
+    try check(path, "ask for the lock of")
+    guard case .file(let node)? = try disk.node(path, "ask for the lock of"), disk.isLocked(node) else { return nil }
+    return String(decoding: node.content, as: UTF8.self)
+  }
 }

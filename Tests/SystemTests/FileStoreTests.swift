@@ -127,13 +127,17 @@ struct FileStoreTests {
   @Test(arguments: Kind.allCases) func aLockHasOneHolder(kind: Kind) throws {
     let stage = try Stage(kind)
     let path = stage.path("lock")
+    #expect(try stage.files.lockHolder(path) == nil)
     let lock = try stage.files.lock(path, holder: "the first")
+    #expect(try stage.files.lockHolder(path) == "the first")
     #expect(code { _ = try stage.files.lock(path, holder: "the second") } == .locked(by: "the first"))
     try lock.update(holder: "the first, on port 1234")
     let error = #expect(throws: FileError.self) { try stage.files.lock(path, holder: "the second") }
     #expect(error?.description == "cannot lock \(path): it is in use by the first, on port 1234")
+    #expect(try stage.files.lockHolder(path) == "the first, on port 1234")
     lock.unlock()
     lock.unlock()
+    #expect(try stage.files.lockHolder(path) == nil)
     #expect(code { try lock.update(holder: "late") } != nil)
     let second = try stage.files.lock(path, holder: "the second")
     #expect(code { _ = try stage.files.lock(path, holder: "the third") } == .locked(by: "the second"))

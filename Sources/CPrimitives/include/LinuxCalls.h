@@ -1,5 +1,5 @@
-// Linux calls that Swift's Glibc module does not show: epoll, eventfd, accept4, getrandom, prctl, mallopt, spawning with
-// a working directory, signal handlers. Each returns -1 and sets errno where it fails, as the call it stands for.
+// Linux calls that Swift's Glibc module does not show: epoll, eventfd, accept4, getrandom, prctl, mallopt, locks of open
+// files, spawning with a working directory, signal handlers. Each returns -1 and sets errno where it fails, as the call it stands for.
 #ifndef SLUICE_LINUX_CALLS_H
 #define SLUICE_LINUX_CALLS_H
 
@@ -66,6 +66,11 @@ void sluice_ignore_signal(int signal);
 
 /// How a wait status reads: 1 and the exit code, or 2 and the signal, or 0 for anything else.
 int sluice_wait_result(int status, int *_Nonnull value);
+
+/// Takes the write lock of a whole file for its descriptor's open file (F_OFD_SETLK), without waiting.
+int sluice_file_lock(int fd);
+/// 1 where another open file has that lock, 0 where none has (F_OFD_GETLK).
+int sluice_file_is_locked(int fd);
 
 /// The columns of the terminal at `fd`; 0 where it is none.
 int sluice_terminal_width(int fd);

@@ -207,7 +207,7 @@ public final class RollingFileSink: Sink, Decider, @unchecked Sendable {
     _ decision: Decision, _ prepared: [any PreparedOutput], then: @escaping @Sendable (DecisionOutcome) -> Void
   ) {
     let own = own(prepared)
-    let batch = BatchIdentity(number: decision.batch, time: prepared.first?.batch.time ?? 0)
+    let batch = BatchIdentity(number: decision.batch, time: decision.time ?? prepared.first?.batch.time ?? 0)
     perform { [self] () throws -> DecisionOutcome in
       try opened().decide(batch, record: decision.record, own?.prepared)
     } then: { result in

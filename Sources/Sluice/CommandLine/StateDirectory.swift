@@ -42,6 +42,13 @@ package enum JobLock {
     return try files.lock(path(name, holder, state), holder: "the job \(name), pid \(pid)")
   }
 
+  /// Whoever has the lock now; nil where nobody has it. Taking it to find out would refuse a job that starts meanwhile.
+  package static func current(
+    _ name: String, _ holder: Holder, in state: StateDirectory, files: any FileStore
+  ) throws(FileError) -> String? {
+    try files.lockHolder(path(name, holder, state))
+  }
+
   /// The pid in the text of a holder; nil where it names none.
   package static func pid(inHolder text: String) -> Int? {
     let words = text.split { !$0.isNumber && !$0.isLetter }

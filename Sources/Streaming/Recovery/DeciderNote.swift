@@ -1,9 +1,9 @@
 import Datasets
 import Groundwork
 
-/// What the commit log keeps about the decider: which it was, and the last batch it decided. A batch without output for it
-/// is decided by the commit log alone, so the two may lie apart; but a decider that knows less than this was put back, or
-/// is another one.
+/// What the commit log keeps about the decider: which it was, and the last batch it decided. A batch without
+/// records is decided by the commit log alone, so the two may lie apart; but a decider that knows less than this was put
+/// back, or is another one.
 struct DeciderNote: Equatable {
   static let key = "decider"
 

@@ -49,6 +49,7 @@ final class HookedFiles: FileStore, @unchecked Sendable {
     try before(.lock, path)
     return try base.lock(path, holder: holder)
   }
+  func lockHolder(_ path: String) throws(FileError) -> String? { try base.lockHolder(path) }
 }
 
 /// Sendable: as its store.

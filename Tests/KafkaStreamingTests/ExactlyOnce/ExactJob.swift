@@ -19,15 +19,13 @@ enum ExactOutput: String, CaseIterable, Sendable {
 /// A job that copies the numbered records of the topic `in` to its outputs, each line with its batch's time before it; and
 /// that counts records by key, in state, into one of them.
 ///
-/// No output takes every record: some batches have nothing for the decider, which then the commit log decides.
+/// No output takes every record: some batches have nothing for the decider, which decides them all the same.
 struct ExactDefinition: CustomStringConvertible, Sendable {
   var outputs: [ExactOutput]
   /// The output that is given the counts too; nil where there are none.
   var counted: ExactOutput?
   /// The job's own, beside those that all jobs here have.
   var settings: [String: String] = [:]
-  /// Whether every output takes every record: then the decider is asked in every batch.
-  var takesAll = false
   /// Called in a task with each record that goes to an output; may throw.
   var onRecord: (@Sendable (Int) throws -> Void)?
 
@@ -60,7 +58,7 @@ struct ExactDefinition: CustomStringConvertible, Sendable {
   static let interval = Duration.milliseconds(20)
 
   /// Whether the output at this place takes the record.
-  func takes(_ number: Int, at place: Int) -> Bool { takesAll || (number >> 3 + place) % 3 != 0 }
+  func takes(_ number: Int, at place: Int) -> Bool { (number >> 3 + place) % 3 != 0 }
 
   /// The value of a record: `7`.
   static func number(_ value: Bytes) -> Int { Int(String(value)) ?? -1 }

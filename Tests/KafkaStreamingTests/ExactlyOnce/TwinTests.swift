@@ -62,10 +62,7 @@ import Testing
     var refused = 0
     for (number, order) in ExactRuns.spread(orders[...], count, UInt64(index)).enumerated() where failed < 3 {
       let seed = UInt64(SeedRuns.setting("SLUICE_FIRST_SEED") ?? number)
-      var definition = Self.definitions[index]
-      // What the commit log alone decides, each copy of it would decide for itself.
-      if sharing == .nothing { definition.takesAll = true }
-      let twins = try Twins(definition, sharing, seed: seed)
+      let twins = try Twins(Self.definitions[index], sharing, seed: seed)
       let problems = twins.play(order)
       refused += twins.errors.count
       if !problems.isEmpty {

@@ -43,6 +43,7 @@ struct HeldFiles: FileStore {
   func lock(_ path: String, holder: String) throws(FileError) -> any FileLock {
     throw FileError(.readOnly, path: path, operation: "lock")
   }
+  func lockHolder(_ path: String) throws(FileError) -> String? { nil }
 }
 
 @Suite struct ConfigurationTests {

@@ -37,7 +37,7 @@ import Testing
     save(stream, to: LedgerSink("careless", .careless, client))
     save(stream, to: LedgerSink("follower", .following, client))
     save(stream.filter { $0 % 3 == 0 }, to: LedgerSink("thirds", .deciding, client))
-    // Every fourth element has no output in the decider at all: then the commit log decides.
+    // Some elements have no output in the decider at all: it is asked all the same.
     save(counts.filter { $0 / 10_000 != 1 }, to: LedgerSink("counts", .deciding, client))
     return Job(harness: harness, process: process)
   }
