@@ -131,7 +131,7 @@ final class TransactionDecider: Decider, @unchecked Sendable {
     transact(prepared.compactMap { ($0 as? TopicSink.Prepared)?.outbox }, offsets) { [self] outcome in
       if case .decided = outcome {
         last = batch
-        for source in sources { source.decided() }
+        for source in sources { source.decided(batch) }
       }
       then(outcome)
     }
