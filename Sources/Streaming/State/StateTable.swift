@@ -80,14 +80,27 @@ import Groundwork
   // MARK: Changes
 
   /// Puts in what a batch has changed. O(changes) expected.
-  @inlinable package mutating func apply(_ changes: ContiguousArray<StateChange<Key, Value>>) {
+  /// - Parameter keepsReplaced: whether what takes the changes out again is wanted.
+  /// - Returns: that, where it is; else nothing.
+  @inlinable @discardableResult package mutating func apply(
+    _ changes: ContiguousArray<StateChange<Key, Value>>, keepsReplaced: Bool = false
+  ) -> ContiguousArray<StateChange<Key, Value>> {
+    var replaced: ContiguousArray<StateChange<Key, Value>> = []
+    if keepsReplaced { replaced.reserveCapacity(changes.count) }
     for change in changes {
+      if keepsReplaced {
+        // A batch changes a key once, so the order does not matter.
+        let entry = find(change.key).flatMap { entries[$0] }
+        let deadline = entry.flatMap { $0.deadline == .max ? nil : $0.deadline }
+        replaced.append(StateChange(key: change.key, value: entry?.value, deadline: deadline))
+      }
       if let value = change.value {
         put(change.key, value, deadline: change.deadline)
       } else {
         remove(change.key)
       }
     }
+    return replaced
   }
 
   /// Sets the key's value and deadline. O(1) expected, O(log timers) where the deadline comes nearer.
