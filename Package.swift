@@ -111,20 +111,39 @@ let package = Package(
     .target(
       name: "BenchmarkWorkload", dependencies: ["KafkaProtocol", "Codecs", "Groundwork"],
       path: "Benchmarks/BenchmarkWorkload", swiftSettings: strict),
+    .target(
+      name: "BenchmarkProcesses", dependencies: ["Sluice", "LinuxSystem", "SystemInterfaces"],
+      path: "Benchmarks/BenchmarkProcesses", swiftSettings: strict),
     benchmark(
       "RecordBatches",
       [
         "KafkaProtocol", "Codecs", "Groundwork", "CZlib", "CLZ4", "CSnappy", "CZstd", "CAllocationCounts",
         "BenchmarkWorkload",
       ]),
+    .target(
+      name: "StreamRuns", dependencies: ["Sluice", "JobScheduling", "Groundwork", "LinuxSystem", "SystemInterfaces"],
+      path: "Benchmarks/StreamRuns", swiftSettings: strict),
     benchmark(
-      "Engine", ["Sluice", "JobScheduling", "KafkaProtocol", "LinuxSystem", "SystemInterfaces", "BenchmarkWorkload"]),
-    benchmark(
-      "Throughput",
+      "Engine",
       [
-        "Sluice", "JobScheduling", "KafkaClients", "KafkaProtocol", "LinuxSystem", "LogBroker", "SystemInterfaces",
-        "BenchmarkWorkload",
+        "Sluice", "JobScheduling", "KafkaProtocol", "LinuxSystem", "SystemInterfaces", "BenchmarkWorkload",
+        "StreamRuns",
       ]),
+    benchmark("Growth", ["Sluice", "Groundwork", "LinuxSystem", "SystemInterfaces", "StreamRuns"]),
+    benchmark(
+      "Generator",
+      ["Sluice", "KafkaClients", "KafkaProtocol", "LinuxSystem", "SystemInterfaces", "BenchmarkWorkload"]),
+    job("MeasuredJob", in: "Benchmarks/jobs"),
+    .executableTarget(
+      name: "Reference", path: "Benchmarks/peers",
+      exclude: ["run", "counting.py", "bytewax_count.py", "quixstreams_count.py"], sources: ["reference.c"],
+      // The physical limit is that of this machine.
+      cSettings: [.unsafeFlags(["-O3", "-march=native"])],
+      linkerSettings: [
+        .linkedLibrary("lz4"), .linkedLibrary("zstd"), .linkedLibrary("snappy"), .linkedLibrary("z"),
+      ]),
+    benchmark("Throughput", ["BenchmarkProcesses", "BenchmarkWorkload", "Sluice", "LinuxSystem"]),
+    benchmark("BatchStability", ["BenchmarkProcesses", "Sluice", "LinuxSystem"]),
     benchmark(
       "Guarantees",
       [

@@ -1,108 +1,113 @@
+import BenchmarkProcesses
 import BenchmarkWorkload
-import JobScheduling
-import KafkaClients
-import KafkaProtocol
 import LinuxSystem
-import LogBroker
 import Sluice
-import Synchronization
-import SystemInterfaces
 
-/// Drains a topic through a streaming job: filter and count of 100-byte records, beside a hand-written loop over the same
-/// record batches in memory.
+/// Drains a topic that was filled before, in each codec, and sets beside it what a program in C needs for the same bytes.
 @main struct Throughput {
   static let spec = CommandSpec(
-    name: "Throughput", summary: "Measures filter + count of a topic that was filled before, with the broker inside.",
+    name: "Throughput",
+    summary: "Drains a topic that was filled before: count, filter, word count, ETL, topic to topic.",
     discussion: """
-      Every record is visited: checksum, decompression, walk, a substring search in its value. Guarantee: at-least-once, \
-      offsets committed after each batch; broker flush policy os. The reference is a single-threaded loop over the same \
-      record batches in memory: checksum, decompression, walk and search without broker, sockets and engine.
+      Job, broker and generator are processes of their own, with their processor time apart. Every record is visited: its \
+      batch's checksum, decompression, walk, and a hash of its value; what that comes to is held against what the \
+      generator says, for everybody in the table. What is written is read again by the program in C and compared too.
+      A job's time counts from its definition, before it connects, to the commit of its last batch; its processor time is \
+      that of the whole process. The program in C (Benchmarks/peers/reference.c) does the same work on one thread over \
+      the same record batches in memory, without a broker: what the hardware allows.
+      Batches: backpressure at its defaults. Broker: flush policy os. Plans are not synced: with at-least-once nothing \
+      is, and with exactly-once every output belongs to the decider. Exactly-once files are synced each batch.
+      Benchmarks/peers/run installs and builds the programs of others and runs this with them.
       """,
     options: [
       .value("records", "N", "records in the topic", default: "20000000", format: .integer(1...2_000_000_000)),
       .repeated("codec", "NAME", "only these codecs", format: .choice(["none", "gzip", "snappy", "lz4", "zstd"])),
-      .value("batch-size", "BYTES", "uncompressed bytes of a record batch", default: "1048576"),
+      .repeated("work", "NAME", "only these works", format: .choice(Work.allCases.map(\.rawValue))),
+      .value(
+        "batch-size", "BYTES", "uncompressed bytes of a record batch", default: "1048576",
+        format: .integer(200...16 << 20)),
+      .value("words", "N", "words of the vocabulary", default: "10000", format: .integer(100...10_000_000)),
+      .value("distribution", "NAME", "how often each occurs", default: "zipf", format: .choice(["zipf", "uniform"])),
       .value("master", "local[N]", "executor threads", default: "local[2]"),
       .value("partitions", "N", "topic partitions", default: "4", format: .integer(1...1000)),
-      .value("runs", "N", "drains; the median counts", default: "3", format: .integer(1...100)),
-      .repeated("conf", "KEY=VALUE", "a setting of the job"),
+      .value("runs", "N", "drains; the one of median length counts", default: "3", format: .integer(1...100)),
+      .value("peers", "DIR", "programs of others, as Benchmarks/peers/run builds them"),
+      .repeated("conf", "KEY=VALUE", "a setting of the job", format: .keyValue),
       .value("json", "PATH", "also write the rows as JSON"),
-      .flag("smoke", "a short run that shows that it works, not how fast"),
+      .flag("smoke", "a short run that shows that it works, and that nothing is far slower than it was"),
     ])
 
-  struct Row {
-    var codec: CompressionCodec
-    var batchSize: Int
-    var records: Int
-    var matches: Int
-    /// The run of median length.
-    var drain: Drain.Run
-    /// Seconds of the reference for as many records.
-    var loop: Double
-    var bytes: Int
+  static func main() {
+    do {
+      let options = try spec.parse(Array(CommandLine.arguments.dropFirst()))
+      if options.isHelpAsked { return TextOutput.standard.write(spec.helpText()) }
+      let plan = try Plan(options)
+      try LinuxFileStore().createDirectories(plan.folder)
+      defer { try? LinuxFileStore().removeTree(plan.folder) }
+      if try options.flag("smoke") { try Smoke.run(plan) } else { try measure(plan, options) }
+      TextOutput.standard.flush()
+    } catch {
+      TextOutput.standard.flush()
+      TextOutput.error.write("Throughput: \(error)\n")
+      ThisProcess.exit(error is OptionError ? ExitCode.usage : ExitCode.failure)
+    }
   }
 
-  static func main() throws {
-    let options = try spec.parse(Array(CommandLine.arguments.dropFirst()))
-    if options.isHelpAsked { return TextOutput.standard.write(spec.helpText()) }
-    let isSmoke = try options.flag("smoke")
-    let records = isSmoke ? 200_000 : try options.int("records")!
-    let runs = isSmoke ? 1 : try options.int("runs")!
-    let batchSize = try options.int("batch-size")!
-    var settings: [String: String] = [:]
-    for setting in try options.all("conf") {
-      let parts = setting.split(separator: "=", maxSplits: 1)
-      guard parts.count == 2 else { throw options.complaint(about: "conf", "is not understood; write KEY=VALUE") }
-      settings[String(parts[0])] = String(parts[1])
-    }
-    let named = try options.all("codec").compactMap { CompressionCodec(name: $0) }
-    let codecs = named.isEmpty ? (isSmoke ? [.lz4] : [.none, .snappy, .lz4, .zstd]) : named
-    guard let master = Master(text: try options.required("master")) else {
-      throw options.complaint(about: "master", "is not understood; write local[2]")
-    }
-    var table = TextTable([
-      ("codec", .left), ("batch", .right), ("records", .right), ("M records/s", .right), ("MB/s", .right),
-      ("loop M records/s", .right), ("of the loop", .right), ("MB on disk", .right),
-      ("CPU s", .right), ("batches", .right),
-    ])
+  private static func measure(_ plan: Plan, _ options: Options) throws {
+    let peers = try options.string("peers").map { try Peer.found(in: $0) } ?? []
     var rows: [Row] = []
-    for codec in codecs {
-      let bench = try Drain(
-        codec: codec, batchSize: batchSize, records: records, partitions: try options.int("partitions")!,
-        executors: master.executorCount(cores: LiveWorld.processorCount), settings: settings)
-      defer { bench.end() }
-      let times = try (0..<runs).map { try bench.drain(run: $0) }.sorted { $0.seconds < $1.seconds }
-      rows.append(
-        Row(
-          codec: codec, batchSize: batchSize, records: bench.records, matches: bench.matches,
-          drain: times[times.count / 2], loop: try bench.loop(), bytes: bench.bytes))
-      let row = rows[rows.count - 1]
-      let rate = Double(row.records) / row.drain.seconds / 1e6
-      let reference = Double(row.records) / row.loop / 1e6
-      table.add([
-        codec.name, "\(batchSize)", "\(row.records)", fixed(rate), fixed(rate * 100), fixed(reference),
-        "\(Int((rate / reference * 100).rounded())) %", fixed(Double(row.bytes) / 1e6),
-        fixed(row.drain.processorSeconds), "\(row.drain.batches)",
-      ])
+    var ratios: [(codec: String, ratio: Double)] = []
+    for codec in plan.codecs {
+      let course = try Course(plan, codec: codec, records: plan.records)
+      ratios.append((codec, course.filled.ratio))
+      for work in plan.works {
+        if work.hasPeers { rows.append(try course.reference(work)) }
+        for guarantee in work.guarantees { rows.append(try course.job(work, guarantee)) }
+        for peer in peers where peer.does(work) && (work != .copy || codec == "lz4") {
+          rows.append(try course.peer(peer, work))
+        }
+      }
+      try course.end()
+      TextOutput.standard.write(Results.table(rows.filter { $0.codec == codec }))
+      TextOutput.standard.flush()
     }
-    TextOutput.standard.write(table.text)
-    TextOutput.standard.flush()
-    if let path = try options.string("json") { try LinuxFileStore().replace(path, with: Bytes(json(rows))) }
-  }
-
-  private static func fixed(_ value: Double) -> String {
-    let hundredths = Int((value * 100).rounded())
-    return "\(hundredths / 100).\(hundredths % 100 < 10 ? "0" : "")\(hundredths % 100)"
-  }
-
-  private static func json(_ rows: [Row]) -> String {
-    let items = rows.map { row in
-      """
-        {"codec":"\(row.codec)","batch_size":\(row.batchSize),"records":\(row.records),"matches":\(row.matches),\
-      "drain_seconds":\(row.drain.seconds),"drain_processor_seconds":\(row.drain.processorSeconds),\
-      "batches":\(row.drain.batches),"loop_seconds":\(row.loop),"bytes_on_disk":\(row.bytes)}
-      """
+    TextOutput.standard.write("compression: \(ratios.map { "\($0.codec) \($0.ratio)" }.joined(separator: ", "))\n")
+    if let path = try options.string("json") {
+      try LinuxFileStore().replace(path, with: Bytes(Results.json(plan, rows, ratios)))
     }
-    return "[\n\(items.joined(separator: ",\n"))\n]\n"
+  }
+}
+
+/// What is to be measured.
+struct Plan {
+  var programs: Programs
+  /// Everything stands below it, and is removed at the end.
+  var folder: String
+  var codecs: [String]
+  var works: [Work]
+  var records: Int
+  var batchSize: Int
+  var shape: TextShape
+  var master: String
+  var partitions: Int
+  var runs: Int
+  var settings: [String]
+
+  init(_ options: Options) throws {
+    programs = try Programs()
+    folder = "\(ThisProcess.environment("TMPDIR") ?? "/tmp")/sluice-throughput-\(ThisProcess.pid)"
+    let named = try options.all("codec")
+    codecs = named.isEmpty ? ["none", "gzip", "snappy", "lz4", "zstd"] : named
+    let wanted = try options.all("work")
+    works = Work.allCases.filter { wanted.isEmpty || wanted.contains($0.rawValue) }
+    records = try options.int("records")!
+    batchSize = try options.int("batch-size")!
+    shape = TextShape(
+      wordCount: try options.int("words")!,
+      distribution: TextShape.Distribution(rawValue: try options.required("distribution")) ?? .zipf)
+    master = try options.required("master")
+    partitions = try options.int("partitions")!
+    runs = try options.int("runs")!
+    settings = try options.all("conf")
   }
 }

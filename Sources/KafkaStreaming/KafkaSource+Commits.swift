@@ -161,9 +161,7 @@ extension KafkaSource {
     commits.isUnderWay = true
     guard commits.isDue else { return commitInTurn() }
     findMembers { [self] members in
-      guard let members else { return commitInTurn() }
-      environment?.fail(members)
-      committed(takeCommits(), members)
+      if let members { committed(takeCommits(), members) } else { commitInTurn() }
     }
   }
 
@@ -191,8 +189,10 @@ extension KafkaSource {
     if let error {
       // A partition that does not move again goes with the next commit all the same.
       commits.offsets.merge(taken.offsets) { newer, _ in newer }
-      // Somebody has taken over: nothing that this process does counts any more.
-      if case .producerFenced? = (error as? ClientError)?.code { environment?.fail(error) }
+      // Nothing that this process does counts any more: somebody has taken over, or reads in the group's name.
+      if connection.transactions.isDeciding, (error as? any DiagnosableError)?.leavesUsable == false {
+        environment?.fail(error)
+      }
     } else {
       for (partition, offset) in taken.offsets {
         positions[partition]?.committed = offset

@@ -198,7 +198,7 @@ final class BatchRun: @unchecked Sendable {
 
   private func prepare() {
     output?.prepare { [self] failure in
-      if let failure { return fail("\(failure)") }
+      if let failure { return fail(failure) }
       prepare(participant: 0)
     }
   }
@@ -209,7 +209,10 @@ final class BatchRun: @unchecked Sendable {
     let participant = context.participants[index]
     participant.prepare(frame.identity) { [self] error in
       if isCancelled { return }
-      if let error { return fail("batch \(frame.number): \(participant.key) could not be stored: \(error)") }
+      if let error {
+        let isKnown = !((error as? any DiagnosableError)?.needsRestart ?? false)
+        return fail("batch \(frame.number): \(participant.key) could not be stored: \(error)", isKnown: isKnown)
+      }
       prepare(participant: index + 1)
     }
   }
@@ -224,7 +227,7 @@ final class BatchRun: @unchecked Sendable {
       case .committed: finish(.committed(info))
       case .decided(let late):
         finish(late.first.map { .incomplete(info, failure("\($0)")) } ?? .committed(info))
-      case .undecided(let failure): fail("\(failure)")
+      case .undecided(let failure): fail(failure)
       case .unknown(let failure): fail("\(failure)", isKnown: false)
       }
     }
@@ -275,6 +278,10 @@ final class BatchRun: @unchecked Sendable {
     for listener in listeners { listener.onOutputOperationCompleted(info.outputOperations[index], of: frame.number) }
   }
 
+  /// Whoever has been taken over from must not go on, whatever its failure policy says: the next start does.
+  private func fail(_ failure: OutputFailure) { fail("\(failure)", isKnown: !failure.needsRestart) }
+
+  /// - Parameter isKnown: false where only a start finds out what became of the batch.
   private func fail(_ reason: String, isKnown: Bool = true) {
     guard let output else { return }
     if !output.isEnded { output.abort() }

@@ -87,10 +87,8 @@ final class FaultyPath: FaultyWorld {
   /// A write that failed before may end the job only now: it waited for its offsets. A request for a producer id that was
   /// given up and sent anew may arrive late, and then shuts out the one who sent it.
   override func mayEnd(_ reason: String) -> Bool {
-    reason.hasPrefix("the commit log cannot be written")
-      || isExactlyOnce
-        && (reason.contains("a newer producer has taken")
-          || reason.contains("a newer producer with this transactional id has taken"))
+    reason.contains("/state/job/commits cannot be written")
+      || isExactlyOnce && reason.contains("a newer producer")
   }
   override func finish() throws { try endJob() }
 

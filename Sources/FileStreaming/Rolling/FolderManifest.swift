@@ -213,6 +213,14 @@ final class FolderManifest {
     try journal.sync(with: others)
   }
 
+  /// Writes the manifest anew, as far as it is known, after a failure that left its end unknown: what failed is not in it.
+  /// Only where that was no decision.
+  func mend() throws {
+    try journal.rewrite([ManifestEntry.snapshot(state).journalEntry])
+    snapshotBytes = journal.byteCount
+    try checkEpoch()
+  }
+
   /// Carries past a power loss what was appended without a sync.
   func sync() throws { try journal.sync() }
 

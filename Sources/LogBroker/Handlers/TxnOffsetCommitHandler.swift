@@ -9,50 +9,36 @@ import LogStorage
 
 extension BrokerState {
   func txnOffsetCommit(_ call: Call, _ request: TxnOffsetCommitRequest) {
-    let now = loop.wallTime
-    var accepted: [(partition: TopicPartition, offset: CommittedOffset)] = []
-    var error = groupError(request)
-    var response = TxnOffsetCommitResponse()
-    response.topics = request.topics.map { wanted in
-      var answer = TxnOffsetCommitResponse.TxnOffsetCommitResponseTopic()
-      answer.name = wanted.name
-      let topic = topics[wanted.name]
-      answer.partitions = wanted.partitions.map { partition in
-        var result = TxnOffsetCommitResponse.TxnOffsetCommitResponseTopic.TxnOffsetCommitResponsePartition()
-        result.partitionIndex = partition.partitionIndex
-        let metadata = partition.committedMetadata ?? ""
-        if topic?.log(partition.partitionIndex) == nil {
-          result.errorCode = .unknownTopicOrPartition
-        } else if metadata.utf8.count > configuration.offsetMetadataBytesMax {
-          result.errorCode = .offsetMetadataTooLarge
-        } else {
-          accepted.append(
-            (
-              TopicPartition(wanted.name, PartitionIndex(partition.partitionIndex)),
-              CommittedOffset(
-                offset: Offset(partition.committedOffset), leaderEpoch: partition.committedLeaderEpoch,
-                metadata: metadata, committed: now)
-            ))
-        }
-        return result
+    var intake = OffsetIntake(self)
+    for topic in request.topics {
+      for partition in topic.partitions {
+        intake.offer(
+          topic.name, partition.partitionIndex, partition.committedOffset, leaderEpoch: partition.committedLeaderEpoch,
+          metadata: partition.committedMetadata)
       }
-      return answer
     }
+    var error = groupError(request)
     if !error.isError {
       let producer = Producer(id: request.producerID, epoch: request.producerEpoch)
       let isImplicit = call.version >= 5 && configuration.transactionVersion >= 2
       error = transact(request.transactionalID) {
-        $0.commit(accepted, of: request.groupID, producer, isImplicit: isImplicit, now: $1)
+        $0.commit(intake.accepted, of: request.groupID, producer, isImplicit: isImplicit, now: $1)
       }
       error = error.forCoordinator(call.version, fencedFrom: .max, abortableFrom: 4)
     }
-    if error.isError {
-      for topic in response.topics.indices {
-        for partition in response.topics[topic].partitions.indices
-        where !response.topics[topic].partitions[partition].errorCode.isError {
-          response.topics[topic].partitions[partition].errorCode = error
-        }
+    if error.isError { intake.refuse(error) }
+    var codes = intake.codes.makeIterator()
+    var response = TxnOffsetCommitResponse()
+    response.topics = request.topics.map { wanted in
+      var answer = TxnOffsetCommitResponse.TxnOffsetCommitResponseTopic()
+      answer.name = wanted.name
+      answer.partitions = wanted.partitions.map { partition in
+        var result = TxnOffsetCommitResponse.TxnOffsetCommitResponseTopic.TxnOffsetCommitResponsePartition()
+        result.partitionIndex = partition.partitionIndex
+        result.errorCode = codes.next() ?? .unknownServerError
+        return result
       }
+      return answer
     }
     call.answer(response)
   }

@@ -225,6 +225,8 @@ final class FolderRig {
 /// Batches from a seed, and what a folder must hold after them.
 struct FolderModel {
   var batches: [[FolderRig.Line]] = []
+  /// How often they were planned anew.
+  private var plans = 0
 
   init(seed: UInt64, batches count: Int, directories: Int = 3, linesMax: Int = 5) {
     var random = SeededRandom(seed: seed)
@@ -243,6 +245,18 @@ struct FolderModel {
         }
       }
       batches.append(lines)
+    }
+  }
+
+  /// Plans the batches from a number on anew: other lines, and fewer and shorter ones, as where a power loss has taken the
+  /// plans.
+  mutating func shrink(from number: Int64) {
+    plans += 1
+    for index in batches.indices.dropFirst(Int(number) - 1) {
+      batches[index] = batches[index].dropLast(batches[index].count / 3).map { line in
+        let name = line.text.prefix { $0 != " " }.split(separator: ".").last ?? ""
+        return FolderRig.Line(partition: line.partition, directory: line.directory, text: "\(plans).\(name)")
+      }
     }
   }
 

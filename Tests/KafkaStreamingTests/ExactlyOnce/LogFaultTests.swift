@@ -22,8 +22,30 @@ import Testing
     return ExactDefinition(isBroker || index % 2 == 0 ? [.topic, .files] : [.table, .files], counted: .files)
   }
 
+  private static func hold(
+    _ index: Int, _ operation: DiskFault.Operation, _ blow: Strike.Blow, _ step: Int, at: Int
+  ) throws -> (struck: Int, errors: [String])? {
+    let (path, isBroker) = logs[index]
+    let strike = Strike(
+      moment: isBroker ? .brokerCall(at) : .jobCall(at), blow: blow, isTorn: step % 2 == 0, path: path,
+      operation: operation)
+    var definition = definition(index)
+    // Every other batch is tried again by the run that was struck.
+    if step % 2 == 0 { definition.retry() }
+    return try ExactRuns.hold(definition, [strike], seed: UInt64(index * 100 + step))
+  }
+
+  /// 304, 502: a manifest whose sync had failed took no further batch, which the same run tried for ever.
+  @Test(arguments: [(3, 4), (5, 2)]) func formerlyFailingSeedsHold(index: Int, step: Int) throws {
+    for code in [FileError.Code.inputOutput, .diskFull] {
+      let end = try Self.hold(index, .sync, .fails(code), step, at: step)
+      // The run that was struck went on by itself.
+      #expect(end?.struck == 1 && end?.errors == [], "\(end?.errors ?? [])")
+    }
+  }
+
   @Test(arguments: logs.indices) func aDiskThatFailsInALog(index: Int) throws {
-    let (path, isBroker) = Self.logs[index]
+    let path = Self.logs[index].path
     let most = ExactRuns.isLong ? 40 : 2
     var struck = 0
     var failed = 0
@@ -32,19 +54,15 @@ import Testing
         if case .full = blow, operation != .write { continue }
         for step in 1...most {
           let at = step == most ? step + 3 * (number % 3) : step
-          let strike = Strike(
-            moment: isBroker ? .brokerCall(at) : .jobCall(at), blow: blow, isTorn: step % 2 == 0, path: path,
-            operation: operation)
-          var definition = Self.definition(index)
-          // Every other batch is tried again by the run that was struck.
-          if step % 2 == 0 { definition.retry() }
-          guard let end = try ExactRuns.hold(definition, [strike], seed: UInt64(index * 100 + step)) else {
+          guard let end = try Self.hold(index, operation, blow, step, at: at) else {
             failed += 1
             break
           }
           if end.struck == 0 { break }
           struck += 1
-          for error in end.errors where error.count < 20 { Issue.record("\(strike): \(error)") }
+          for error in end.errors where error.count < 20 {
+            Issue.record("\(operation), \(blow) at \(at) of \(path): \(error)")
+          }
         }
       }
     }
