@@ -120,8 +120,16 @@ let package = Package(
         "KafkaProtocol", "Codecs", "Groundwork", "CZlib", "CLZ4", "CSnappy", "CZstd", "CAllocationCounts",
         "BenchmarkWorkload",
       ]),
+    .target(
+      name: "StreamRuns", dependencies: ["Sluice", "JobScheduling", "Groundwork", "LinuxSystem", "SystemInterfaces"],
+      path: "Benchmarks/StreamRuns", swiftSettings: strict),
     benchmark(
-      "Engine", ["Sluice", "JobScheduling", "KafkaProtocol", "LinuxSystem", "SystemInterfaces", "BenchmarkWorkload"]),
+      "Engine",
+      [
+        "Sluice", "JobScheduling", "KafkaProtocol", "LinuxSystem", "SystemInterfaces", "BenchmarkWorkload",
+        "StreamRuns",
+      ]),
+    benchmark("Growth", ["Sluice", "Groundwork", "LinuxSystem", "SystemInterfaces", "StreamRuns"]),
     benchmark(
       "Generator",
       ["Sluice", "KafkaClients", "KafkaProtocol", "LinuxSystem", "SystemInterfaces", "BenchmarkWorkload"]),

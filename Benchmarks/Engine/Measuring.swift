@@ -1,22 +1,5 @@
-import LinuxSystem
 import Sluice
-import SystemInterfaces
-
-/// What one run took, and a checksum of its result.
-struct Measured: Sendable {
-  var seconds: Double
-  var sum: Int
-  /// What else is worth a word.
-  var note = ""
-
-  /// Runs something by the clock.
-  static func timing(_ body: () throws -> Int) rethrows -> Measured {
-    let clock = LinuxClock()
-    let began = clock.now
-    let sum = try body()
-    return Measured(seconds: (clock.now - began).inSeconds, sum: sum)
-  }
-}
+import StreamRuns
 
 /// What one case took.
 struct Row {

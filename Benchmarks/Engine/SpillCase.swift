@@ -1,6 +1,7 @@
 import JobScheduling
 import LinuxSystem
 import Sluice
+import StreamRuns
 import Synchronization
 import SystemInterfaces
 

@@ -1,4 +1,5 @@
 import Sluice
+import StreamRuns
 
 /// Windows and state, batch by batch, and their hand-written loops.
 enum StreamCases {

@@ -10,7 +10,8 @@ public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
   @usableFromInline var entries: UnsafeMutablePointer<(Key, Value)>
   @usableFromInline var capacity: Int
   @usableFromInline var used: Int
-  /// 0 is empty; else the low half is the entry's number plus 1, the high half the hash's low half to compare first.
+  /// 0 is empty; else the low half is the entry's number plus 1, the high half that of the key's hash: to compare first,
+  /// and to find the slot's place in a larger table without a look at its key.
   @usableFromInline var slots: UnsafeMutablePointer<UInt64>
   /// The slots' count is 1 << slotBits; at most three quarters are used.
   @usableFromInline var slotBits: UInt64
@@ -55,7 +56,7 @@ public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
   ) rethrows -> (index: Int, isNew: Bool) {
     let mask = (1 &<< slotBits) &- 1 as UInt64
     var slot = hash &>> (64 &- slotBits)
-    let tag = hash &<< 32
+    let tag = hash & 0xFFFF_FFFF_0000_0000
     while true {
       let found = slots[Int(truncatingIfNeeded: slot)]
       if found == 0 { break }
@@ -119,7 +120,7 @@ public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
     let hash = OrderedTable.hash(key)
     let mask = (1 &<< slotBits) &- 1 as UInt64
     var slot = hash &>> (64 &- slotBits)
-    let tag = hash &<< 32
+    let tag = hash & 0xFFFF_FFFF_0000_0000
     while true {
       let found = slots[Int(truncatingIfNeeded: slot)]
       if found == 0 { return nil }
@@ -132,13 +133,21 @@ public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
   }
 
   @inlinable mutating func insertSlot(_ hash: UInt64, index: Int) {
-    let mask = (1 << slotBits) - 1 as UInt64
-    var slot = hash &>> (64 &- slotBits)
-    while slots[Int(slot)] != 0 { slot = (slot + 1) & mask }
-    slots[Int(slot)] = hash << 32 | UInt64(index + 1)
+    put(hash & 0xFFFF_FFFF_0000_0000 | UInt64(truncatingIfNeeded: index &+ 1))
   }
 
+  /// Puts a slot at its place, which is known by its upper half.
+  @inlinable mutating func put(_ filled: UInt64) {
+    let mask = (1 &<< slotBits) &- 1 as UInt64
+    var slot = filled &>> (64 &- slotBits)
+    while slots[Int(truncatingIfNeeded: slot)] != 0 { slot = (slot &+ 1) & mask }
+    slots[Int(truncatingIfNeeded: slot)] = filled
+  }
+
+  /// Slots stand in the order of their hashes, but for a few steps, and do so again in the larger table: both are walked
+  /// from one end to the other, and no key is looked at.
   @inlinable @inline(never) mutating func grow() {
+    let (oldSlots, oldCount) = (slots, 1 << Int(slotBits))
     slotBits += 1
     let newCapacity = (1 << Int(slotBits)) * 3 / 4
     let newEntries = UnsafeMutablePointer<(Key, Value)>.allocate(capacity: newCapacity)
@@ -146,10 +155,10 @@ public struct OrderedTable<Key: Hashable, Value>: ~Copyable {
     entries.deallocate()
     entries = newEntries
     capacity = newCapacity
-    slots.deallocate()
     slots = .allocate(capacity: 1 << Int(slotBits))
     slots.initialize(repeating: 0, count: 1 << Int(slotBits))
-    for index in 0..<count { insertSlot(OrderedTable.hash(entries[index].0), index: index) }
+    for slot in 0..<oldCount where oldSlots[slot] != 0 { put(oldSlots[slot]) }
+    oldSlots.deallocate()
   }
 
   /// The key of the entry with this number.

@@ -59,6 +59,9 @@ public enum FileStreamingError: DiagnosableError, Equatable {
     }
   }
 
+  /// True where another instance writes to the folder now.
+  public var needsRestart: Bool { if case .fenced = self { true } else { false } }
+
   /// What is wrong, and what to do.
   public var description: String {
     switch self {

@@ -87,7 +87,8 @@ public final class TextFileSink: Sink {
   }
 
   private func attemptPath(_ task: TaskContext) -> String {
-    "\(attemptFolder)/batch-\(task.batch.number)-part-\(task.partition)-attempt-\(task.attempt)"
+    // With the stage: a task that was given up may still write while its batch is computed again.
+    "\(attemptFolder)/batch-\(task.batch.number)-stage-\(task.stage)-part-\(task.partition)-attempt-\(task.attempt)"
   }
 
   /// Drops what a task wrote before it failed.

@@ -10,7 +10,7 @@ public enum Fault: Sendable {
   case ours
 }
 
-/// The three answers every error of ours gives beside its text.
+/// The answers every error of ours gives beside its text.
 public protocol DiagnosableError: Error, CustomStringConvertible, Sendable {
   /// Whose part it is to do something about it.
   var fault: Fault { get }
@@ -18,4 +18,12 @@ public protocol DiagnosableError: Error, CustomStringConvertible, Sendable {
   var isRetriable: Bool { get }
   /// Whether the object that threw can still be used.
   var leavesUsable: Bool { get }
+  /// Whether this process can do nothing more about it, however often it tries: a newer instance of the job has its place,
+  /// say. Mostly false.
+  var needsRestart: Bool { get }
+}
+
+extension DiagnosableError {
+  /// False.
+  public var needsRestart: Bool { false }
 }

@@ -67,7 +67,13 @@ extension DAGScheduler {
     // The first attempt that succeeds counts; the other may stop.
     for other in stage.tasks[run.slot].runs { other.cancellation.cancel() }
     stage.owner.metrics.add(summary)
-    if stage.owner.spec.countsAccumulations { for pending in summary.accumulated { pending.merge() } }
+    if stage.owner.spec.countsAccumulations {
+      if let held = stage.owner.spec.accumulations {
+        held.take(summary.accumulated)
+      } else {
+        for pending in summary.accumulated { pending.merge() }
+      }
+    }
     switch product {
     case .result(let result): stage.owner.results[run.slot] = result
     case .blocks(let blocks):

@@ -24,6 +24,8 @@ public struct JobSpec: Sendable {
   public var properties: LocalProperties
   /// Whether what its tasks add to accumulators counts; not where a batch is computed only to compare it.
   package var countsAccumulations = true
+  /// Takes what its tasks add to accumulators, to count it later; nil: it counts as soon as a task has succeeded.
+  package var accumulations: HeldAccumulations?
   /// Called on the loop with each result that nobody will use: its job failed or was cancelled meanwhile.
   public var onDiscard: (@Sendable (_ result: any Sendable) -> Void)?
   /// Called once on the loop, never inside a call to the scheduler.

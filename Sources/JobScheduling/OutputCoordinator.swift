@@ -46,6 +46,10 @@ public final class BatchOutput: @unchecked Sendable {
   public var operationStarted: (@Sendable (_ index: Int) -> Void)?
   /// Called when an operation was computed or has failed.
   public var operationCompleted: (@Sendable (_ index: Int, _ report: OutputReport, _ error: (any Error)?) -> Void)?
+  /// Calls on when an action, which has effects of its own, may run; nil: at once.
+  package var whenActionsMayRun: (@Sendable (_ then: @escaping @Sendable () -> Void) -> Void)?
+  /// Where what tasks add to accumulators goes; nil: it counts at once.
+  package var accumulations: HeldAccumulations?
   private let coordinator: OutputCoordinator
   private let operations: [OutputOperation]
   private var machine: OutputMachine
@@ -184,32 +188,18 @@ public final class BatchOutput: @unchecked Sendable {
 
   private func start(_ index: Int) {
     let operation = operations[index]
-    operationStarted?(index)
-    let scheduler = coordinator.scheduler
-    // Where another batch's action waits for its jobs, what it has set for them is not this one's.
-    let properties = scheduler.localProperties
-    let outside = scheduler.batchOfActions == nil ? properties : scheduler.propertiesOutsideOfActions
     switch operation.kind {
     case .action(let body):
-      let outer = scheduler.batchOfActions
-      let outerMetrics = scheduler.metricsOfActions
-      scheduler.propertiesOutsideOfActions = outside
-      scheduler.localProperties = outside
-      scheduler.batchOfActions = batch
-      scheduler.metricsOfActions = JobMetrics()
-      let result = Result<[TaskOutput], any Error> {
-        try body(batch)
-        return []
+      guard let whenActionsMayRun else { return act(index, body) }
+      whenActionsMayRun { [self] in
+        // It may have been aborted meanwhile.
+        if case .computing = machine.states[index] { act(index, body) }
       }
-      reports[index].metrics = scheduler.metricsOfActions
-      scheduler.metricsOfActions = outerMetrics
-      // What the operation set for its own jobs is not the next one's.
-      (scheduler.batchOfActions, scheduler.localProperties) = (outer, properties)
-      computed(index, result)
     case .sink(let sink, let dataset, let work):
-      let spec = JobSpec(
+      operationStarted?(index)
+      var spec = JobSpec(
         dataset: dataset, batch: batch, operation: index, label: operation.name,
-        properties: outside
+        properties: propertiesOutside
       ) { result in
         if let output = result as? TaskOutput { sink.discard(output) }
       } work: { partition, task in
@@ -219,8 +209,37 @@ public final class BatchOutput: @unchecked Sendable {
       } onComplete: { [self] end in
         jobEnded(index, end)
       }
-      job = scheduler.submit(spec)
+      spec.accumulations = accumulations
+      job = coordinator.scheduler.submit(spec)
     }
+  }
+
+  /// Where another batch's action waits for its jobs, what it has set for them is not this one's.
+  private var propertiesOutside: LocalProperties {
+    let scheduler = coordinator.scheduler
+    return scheduler.batchOfActions == nil ? scheduler.localProperties : scheduler.propertiesOutsideOfActions
+  }
+
+  private func act(_ index: Int, _ body: @Sendable (_ batch: BatchIdentity) throws -> Void) {
+    operationStarted?(index)
+    let scheduler = coordinator.scheduler
+    let properties = scheduler.localProperties
+    let outside = propertiesOutside
+    let outer = scheduler.batchOfActions
+    let outerMetrics = scheduler.metricsOfActions
+    scheduler.propertiesOutsideOfActions = outside
+    scheduler.localProperties = outside
+    scheduler.batchOfActions = batch
+    scheduler.metricsOfActions = JobMetrics()
+    let result = Result<[TaskOutput], any Error> {
+      try body(batch)
+      return []
+    }
+    reports[index].metrics = scheduler.metricsOfActions
+    scheduler.metricsOfActions = outerMetrics
+    // What the operation set for its own jobs is not the next one's.
+    (scheduler.batchOfActions, scheduler.localProperties) = (outer, properties)
+    computed(index, result)
   }
 
   private func jobEnded(_ index: Int, _ end: JobEnd) {

@@ -100,6 +100,8 @@ public struct OutputFailure: DiagnosableError {
   public var isRetriable: Bool { (cause as? any DiagnosableError)?.isRetriable ?? false }
   /// True: other batches can go on.
   public var leavesUsable: Bool { true }
+  /// As the cause says; false where it says nothing.
+  public var needsRestart: Bool { (cause as? any DiagnosableError)?.needsRestart ?? false }
 
   /// Names batch, operation and sink, and says whether anything was committed.
   public var description: String {

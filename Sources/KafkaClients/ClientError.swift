@@ -112,6 +112,14 @@ public struct ClientError: DiagnosableError, Equatable {
     }
   }
 
+  /// True for a transactional producer that cannot go on.
+  public var needsRestart: Bool {
+    switch code {
+    case .producerFenced, .transactionFailed: true
+    default: false
+    }
+  }
+
   /// Whether the producer's transaction must be aborted before it can go on.
   public var requiresAbort: Bool {
     if case .transactionMustAbort = code { true } else { false }

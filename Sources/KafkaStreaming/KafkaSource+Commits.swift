@@ -24,6 +24,7 @@ struct OffsetCommits {
 
 extension KafkaSource {
   func commit(_ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable ((any Error)?) -> Void) {
+    plans.removeAll { $0.batch <= batch.number }
     let moved = moved(plan)
     guard settings.commitsOffsets, !moved.isEmpty else { return then(nil) }
     for range in moved { commits.offsets[range.topicPartition] = range.until }
@@ -48,15 +49,18 @@ extension KafkaSource {
   /// How far the batch that is being decided has come, for its transaction: at least one partition, to carry its number;
   /// and what else waits to be committed.
   func offsets(of batch: DecidedBatch) -> [TopicPartition: Offsets.Committed] {
-    var ranges = moved(lastPlan)
-    if ranges.isEmpty { ranges = Array(lastPlan.ranges.prefix(1)) }
+    // The batch behind it may be planned already.
+    let plan = plans.last { $0.batch == batch.number }?.plan ?? SourcePlan()
+    var ranges = moved(plan)
+    if ranges.isEmpty { ranges = Array(plan.ranges.prefix(1)) }
     deciding = commits.offsets
     for range in ranges { deciding[range.topicPartition] = range.until }
     return wire(deciding, batch: batch)
   }
 
   /// The transaction has committed what `offsets` gave it.
-  func decided() {
+  func decided(_ batch: DecidedBatch) {
+    plans.removeAll { $0.batch <= batch.number }
     for (partition, offset) in deciding {
       positions[partition]?.committed = offset
       positions[partition]?.committedAt = now
@@ -157,9 +161,7 @@ extension KafkaSource {
     commits.isUnderWay = true
     guard commits.isDue else { return commitInTurn() }
     findMembers { [self] members in
-      guard let members else { return commitInTurn() }
-      environment?.fail(members)
-      committed(takeCommits(), members)
+      if let members { committed(takeCommits(), members) } else { commitInTurn() }
     }
   }
 
@@ -187,8 +189,10 @@ extension KafkaSource {
     if let error {
       // A partition that does not move again goes with the next commit all the same.
       commits.offsets.merge(taken.offsets) { newer, _ in newer }
-      // Somebody has taken over: nothing that this process does counts any more.
-      if case .producerFenced? = (error as? ClientError)?.code { environment?.fail(error) }
+      // Nothing that this process does counts any more: somebody has taken over, or reads in the group's name.
+      if connection.transactions.isDeciding, (error as? any DiagnosableError)?.leavesUsable == false {
+        environment?.fail(error)
+      }
     } else {
       for (partition, offset) in taken.offsets {
         positions[partition]?.committed = offset

@@ -22,7 +22,7 @@ extension KafkaSource {
     let end: @Sendable () -> Void = { [self] in
       guard let result = progress.finish() else { return }
       guard case .success(let found) = result else { return then(result) }
-      lastPlan = found
+      plans.append((batch.number, found))
       goOnBehind(found, details) { then(result) }
     }
     if wanted.isEmpty { return end() }

@@ -62,8 +62,8 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
   var isDiscovering = false
   var timers: [TimerID] = []
   var commits = OffsetCommits()
-  /// The plan made last.
-  var lastPlan = SourcePlan()
+  /// What was planned and is not committed, oldest first.
+  var plans: [(batch: BatchNumber, plan: SourcePlan)] = []
   /// What a transaction that is under way commits.
   var deciding: [TopicPartition: Offset] = [:]
   /// The last batch that a transaction decided, as the group had it at the start: kept there while the job's batches are
@@ -128,7 +128,7 @@ final class KafkaSource: StreamSource, @unchecked Sendable {
     if plan.records > 0 { lastTaken = now }
     write(&details, into: &plan)
     keep(details.gaps, batch)
-    lastPlan = plan
+    plans.append((batch.number, plan))
     return plan
   }
 

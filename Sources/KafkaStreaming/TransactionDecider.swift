@@ -30,9 +30,9 @@ final class TransactionDecider: Decider, @unchecked Sendable {
   private var turns: [@Sendable () -> Void] = []
   private var isBusy = false
   /// What the transaction that was begun last still has to hear, where nobody knows what became of it.
-  private var unsettled: Ending?
+  private(set) var unsettled: Ending?
 
-  private enum Ending { case commit, abort }
+  enum Ending { case commit, abort }
 
   init(_ client: KafkaClient, transactionalID: String, timeout: Duration, driver: any Loop) {
     self.transactionalID = transactionalID
@@ -131,7 +131,7 @@ final class TransactionDecider: Decider, @unchecked Sendable {
     transact(prepared.compactMap { ($0 as? TopicSink.Prepared)?.outbox }, offsets) { [self] outcome in
       if case .decided = outcome {
         last = batch
-        for source in sources { source.decided() }
+        for source in sources { source.decided(batch) }
       }
       then(outcome)
     }

@@ -49,6 +49,9 @@ extension StreamingMetrics {
     page.add("sluice_completed_batches_total", .counter, "Batches that were committed.", Double(state.completed))
     page.add("sluice_failed_batches_total", .counter, "Attempts of batches that failed.", Double(state.failed))
     page.add(
+      "sluice_discarded_batches_total", .counter,
+      "Attempts of batches that were given up because the batch before failed.", Double(state.discarded))
+    page.add(
       "sluice_unprocessed_batches", .gauge, "Batches that wait or run.", Double(state.waiting + state.running))
     page.add("sluice_waiting_batches", .gauge, "Batches that wait.", Double(state.waiting))
     page.add("sluice_running_batches", .gauge, "Batches that run.", Double(state.running))

@@ -11,6 +11,7 @@ public final class StreamingMetrics: StreamingListener {
     var started: Timestamp?
     var completed = 0
     var failed = 0
+    var discarded = 0
     var waiting = 0
     var running = 0
     var skippedTicks = 0
@@ -114,7 +115,7 @@ public final class StreamingMetrics: StreamingListener {
     state.withLock { state in
       state.running = max(0, state.running - 1)
       guard batch.failureReason == nil else {
-        state.failed += 1
+        if batch.isDiscarded { state.discarded += 1 } else { state.failed += 1 }
         return
       }
       state.completed += 1
@@ -123,8 +124,8 @@ public final class StreamingMetrics: StreamingListener {
       state.counters.merge(batch.counters, uniquingKeysWith: &+)
       if let delay = batch.processingDelay {
         state.processing.add(delay.inSeconds)
-        _ = state.stability.batchCompleted(processingDelay: delay)
       }
+      if let cadence = batch.cadence { _ = state.stability.batchCompleted(cadence: cadence) }
       if let delay = batch.schedulingDelay { state.scheduling.add(delay.inSeconds) }
       if let delay = batch.totalDelay { state.total.add(delay.inSeconds) }
     }

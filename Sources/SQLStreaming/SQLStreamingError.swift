@@ -34,6 +34,9 @@ public enum SQLStreamingError: DiagnosableError, Equatable {
   /// But for a damaged database, true.
   public var leavesUsable: Bool { self != .damagedRows }
 
+  /// True where another instance writes to the database now.
+  public var needsRestart: Bool { if case .fenced = self { true } else { false } }
+
   static let busy: Int32 = 5
   static let locked: Int32 = 6
   static let readOnly: Int32 = 8

@@ -26,7 +26,7 @@ public final class BatchTable: StreamingListener {
     var line = zip(cells, BatchTable.columns).map { BatchTable.right($0, $1.1) }.joined()
     if batch.skippedTicks > 0 { line += "  \(batch.skippedTicks) ticks skipped" }
     for (name, count) in batch.counters.sorted(by: { $0.key < $1.key }) { line += "  \(name): \(count)" }
-    if let failure = batch.failureReason { line += "  failed: \(failure)" }
+    if let failure = batch.failureReason { line += "  \(batch.isDiscarded ? "given up" : "failed"): \(failure)" }
     context.environment.print(line + "\n")
   }
 

@@ -23,8 +23,14 @@ final class BatchRun: @unchecked Sendable {
     /// Takes the batch back, as after a failure: it is computed anew.
     var rewind: @Sendable () -> Void = {}
 
-    /// Calls on when all batches before this one have ended.
+    /// Calls on when all batches before this one have ended, wherever it stands.
+    var whenFirst: @Sendable (_ then: @escaping @Sendable () -> Void) -> Void = { $0() }
+
+    /// The batch is computed; calls on when all batches before it have ended.
     var whenItsTurn: @Sendable (_ then: @escaping @Sendable () -> Void) -> Void = { $0() }
+
+    /// A batch that was given up while its datasets were being made is not made any more.
+    var left: @Sendable () -> Void = {}
 
     /// When a sink commits.
     func place(of sink: any Sink) -> CommitPlace {
@@ -58,6 +64,8 @@ final class BatchRun: @unchecked Sendable {
   /// The job of a participant that runs.
   private var completion: JobID?
   private var isCancelled = false
+  /// Holds what its tasks add to accumulators until its turn, where it may be given up before.
+  private let accumulations: HeldAccumulations?
   /// Whether some of the output may be visible although the batch has failed: of sinks that commit before the decision.
   private(set) var mayBeVisible = false
   private var hasEarlySinks = false
@@ -79,6 +87,7 @@ final class BatchRun: @unchecked Sendable {
     self.listeners = listeners
     self.plan = plan
     self.ended = ended
+    accumulations = info.overlaps ? HeldAccumulations() : nil
   }
 
   func start(_ coordinator: OutputCoordinator) {
@@ -94,6 +103,7 @@ final class BatchRun: @unchecked Sendable {
     isDefining = true
     rehearsal.start()
     isDefining = false
+    if isCancelled { plan.left() }
   }
 
   private func run(_ coordinator: OutputCoordinator) {
@@ -112,18 +122,27 @@ final class BatchRun: @unchecked Sendable {
       }
     }
     isDefining = false
+    if isCancelled { return plan.left() }
     hasEarlySinks = operations.contains { operation in
       if case .sink = operation.kind { operation.place == .beforeDecision } else { false }
     }
     let output = coordinator.begin(frame.identity, operations)
     self.output = output
+    output.accumulations = accumulations
+    if info.overlaps {
+      output.whenActionsMayRun = { [self] then in
+        plan.whenFirst { [accumulations] in
+          accumulations?.count()
+          then()
+        }
+      }
+    }
     output.operationStarted = { [self] index in operationStarted(index, operations[index].name) }
     output.operationCompleted = { [self] index, report, error in operationCompleted(index, report, error) }
     output.compute { [self] result in
       switch result {
       case .failure(let failure): fail("\(failure)")
-      case .success:
-        plan.whenItsTurn { [self] in complete(context.participants.flatMap { $0.completions(frame) }) }
+      case .success: complete(context.participants.flatMap { $0.completions(frame) })
       }
     }
   }
@@ -132,10 +151,16 @@ final class BatchRun: @unchecked Sendable {
   private func complete(_ jobs: [CompletionJob]) {
     if isCancelled { return }
     guard let job = jobs.first else {
-      compare()
-      return prepare()
+      info.computedTime = environment.world.clock.now
+      return plan.whenItsTurn { [self] in
+        if isCancelled { return }
+        info.commitStartTime = environment.world.clock.now
+        accumulations?.count()
+        compare()
+        prepare()
+      }
     }
-    let spec = JobSpec(
+    var spec = JobSpec(
       dataset: job.dataset, batch: frame.identity, operation: context.outputs.count, label: job.label
     ) { partition, task in
       try job.work(partition, task)
@@ -150,6 +175,7 @@ final class BatchRun: @unchecked Sendable {
       case .success: complete(Array(jobs.dropFirst()))
       }
     }
+    spec.accumulations = accumulations
     completion = environment.scheduler.submit(spec)
   }
 
@@ -172,7 +198,7 @@ final class BatchRun: @unchecked Sendable {
 
   private func prepare() {
     output?.prepare { [self] failure in
-      if let failure { return fail("\(failure)") }
+      if let failure { return fail(failure) }
       prepare(participant: 0)
     }
   }
@@ -183,7 +209,10 @@ final class BatchRun: @unchecked Sendable {
     let participant = context.participants[index]
     participant.prepare(frame.identity) { [self] error in
       if isCancelled { return }
-      if let error { return fail("batch \(frame.number): \(participant.key) could not be stored: \(error)") }
+      if let error {
+        let isKnown = !((error as? any DiagnosableError)?.needsRestart ?? false)
+        return fail("batch \(frame.number): \(participant.key) could not be stored: \(error)", isKnown: isKnown)
+      }
       prepare(participant: index + 1)
     }
   }
@@ -198,7 +227,7 @@ final class BatchRun: @unchecked Sendable {
       case .committed: finish(.committed(info))
       case .decided(let late):
         finish(late.first.map { .incomplete(info, failure("\($0)")) } ?? .committed(info))
-      case .undecided(let failure): fail("\(failure)")
+      case .undecided(let failure): fail(failure)
       case .unknown(let failure): fail("\(failure)", isKnown: false)
       }
     }
@@ -220,6 +249,21 @@ final class BatchRun: @unchecked Sendable {
     finish(.failed(failure("the job was stopped")))
   }
 
+  /// Gives the batch up because the one before it does not happen: it has not begun to commit. Listeners hear of it, the
+  /// driver does not.
+  func discard(_ reason: String) {
+    isCancelled = true
+    rehearsal?.cancel()
+    rehearsal = nil
+    output?.abort()
+    if let completion { environment.scheduler.cancel(completion, reason: reason) }
+    info.failureReason = reason
+    info.isDiscarded = true
+    info.processingEndTime = environment.world.clock.now
+    for listener in listeners { listener.onBatchCompleted(info) }
+    release()
+  }
+
   private func operationStarted(_ index: Int, _ name: String) {
     info.outputOperations.append(OutputOperationInfo(id: index, name: name, startTime: environment.world.clock.now))
     for listener in listeners { listener.onOutputOperationStarted(info.outputOperations[index], of: frame.number) }
@@ -234,6 +278,10 @@ final class BatchRun: @unchecked Sendable {
     for listener in listeners { listener.onOutputOperationCompleted(info.outputOperations[index], of: frame.number) }
   }
 
+  /// Whoever has been taken over from must not go on, whatever its failure policy says: the next start does.
+  private func fail(_ failure: OutputFailure) { fail("\(failure)", isKnown: !failure.needsRestart) }
+
+  /// - Parameter isKnown: false where only a start finds out what became of the batch.
   private func fail(_ reason: String, isKnown: Bool = true) {
     guard let output else { return }
     if !output.isEnded { output.abort() }
@@ -255,6 +303,7 @@ final class BatchRun: @unchecked Sendable {
   func release() {
     output?.operationStarted = nil
     output?.operationCompleted = nil
+    output?.whenActionsMayRun = nil
     output = nil
   }
 }

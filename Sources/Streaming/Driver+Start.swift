@@ -12,6 +12,8 @@ extension Driver {
       }
       policy = try FailurePolicy { context.setting($0) }
       concurrency = try context.concurrentBatches()
+      overlaps = try choosePipelining()
+      context.expectFailures(policy != .stop)
       determinismCheck = try DeterminismCheck { context.setting($0) }
       try controlRates()
       if let directory = environment.checkpointDirectory {
@@ -119,6 +121,7 @@ extension Driver {
     if let checkpoint, checkpoint.cutBytes > 0 {
       environment.log("the logs of the checkpoint had a torn end: \(checkpoint.cutBytes) bytes were cut off")
     }
+    arePlansVoid = decision.last?.outcome == .skipped
     lastNumber = decision.numberFloor
     lastTime = decision.timeFloor
     replays = decision.replay
@@ -262,9 +265,6 @@ extension Driver {
 
   private func run(_ record: BatchRecord, _ plans: [SourcePlan]) {
     guard phase == .starting, failure == nil else { return }
-    for participant in context.participants {
-      participant.replan(record.batch, plans, note: record.note(participant.key))
-    }
     held.append(record.batch)
     let frame = BatchFrame(identity: record.batch, previousTime: record.previousTime, plans: plans)
     let planned = BatchRecord(
@@ -272,7 +272,15 @@ extension Driver {
       records: plans.reduce(0) { $0 + $1.records }, sources: sourceRecords(plans), notes: record.notes)
     var info = makeInfo(frame, due: environment.world.clock.now, skipped: 0)
     info.isReplay = true
-    run(RunningBatch(frame, planned, info))
+    let entry = RunningBatch(frame, planned, info)
+    do throws(StreamingError) {
+      // What was planned by a batch that is passed over goes by something that did not happen. Nobody has seen it: nothing
+      // of a batch leaves before the one before it has ended.
+      if arePlansVoid { try planAnew(entry) } else { replan(entry) }
+    } catch {
+      return finish(error)
+    }
+    run(entry)
   }
 
   private func sourcesReady() {

@@ -61,6 +61,7 @@ extension Driver {
 
   /// Stops the batches that run, the last one first: the end of the first is the end of the job.
   private func cancelAll() {
+    discardFollowers("the job was stopped")
     for entry in running.reversed() { entry.run?.cancel() }
   }
 
@@ -84,8 +85,10 @@ extension Driver {
     guard phase != .stopped else { return }
     phase = .stopped
     if let tickTimer { environment.loop.cancel(tickTimer) }
-    // Those behind the one that ended the job.
-    for entry in running.dropFirst() { entry.run?.cancel() }
+    // Those behind the one that ended the job, which may be among them still; a commit that has begun goes on.
+    let isFirstComputing = running.first.map { $0.run != nil && !$0.isComputed } ?? false
+    discardFollowers("the job has ended before it", behind: isFirstComputing ? 0 : 1)
+    for entry in running { entry.run?.cancel() }
     outcome = .some(error)
     stopSourcesIfQuiet()
     guard !areSourcesStopping else { return }

@@ -4,9 +4,9 @@ import JobScheduling
 import Synchronization
 import SystemInterfaces
 
-/// Runs the batches of one job: tick, plan, compute, prepare, decide, commit, record; one batch at a time, in order. Where
-/// `sluice.streaming.concurrentJobs` allows more, several are computed at once, and what follows the computation is still
-/// done for one at a time, in their order.
+/// Runs the batches of one job: tick, plan, compute, prepare, decide, commit, record; in order. While one batch is
+/// committed the next one is computed (see Driver+Pipelining.swift). Where `sluice.streaming.concurrentJobs` allows it,
+/// several are computed at once; what follows the computation is done for one at a time, in their order, in any case.
 ///
 /// What a batch is planned from goes into the plan log before it runs, and what was decided into the commit log after it:
 /// so a restart runs an undecided batch again over the same input, and goes on behind the last decided one.
@@ -45,6 +45,12 @@ final class Driver: @unchecked Sendable {
   var running: [RunningBatch] = []
   /// How many are computed at once.
   var concurrency = 1
+  /// Whether one is computed while the one before it is committed.
+  var overlaps = false
+  /// Planned, and given up because the batch before them failed: they come before any other.
+  var waiting: [RunningBatch] = []
+  /// Whether a batch was passed over on which plans that are still to be run may have gone by.
+  var arePlansVoid = false
   /// What decides batches, where a sink can; else the commit log does.
   var decider: (any Decider)?
   /// The decision about the batch that runs, once it has been asked for.
@@ -77,26 +83,32 @@ final class Driver: @unchecked Sendable {
   /// The job has ended: lets go of what may hold the driver in turn.
   func release() {
     for timer in stopTimers { environment.loop.cancel(timer) }
-    for entry in running {
+    for entry in running + waiting {
       entry.run?.release()
-      (entry.run, entry.goOn) = (nil, nil)
+      (entry.run, entry.goOn, entry.left) = (nil, nil, nil)
     }
     (listeners, terminated, decider, checkpoint) = ([], nil, nil, nil)
-    (rateControllers, replays, running, decision) = ([], [], [], nil)
+    (rateControllers, replays, running, waiting, decision) = ([], [], [], [], nil)
   }
 
   // MARK: Ticks
 
   /// Whether there is room for another batch.
-  private var isReady: Bool {
-    phase == .running && failure == nil && running.count < concurrency
+  var isReady: Bool {
+    phase == .running && failure == nil && hasRoom && !isLeaving
       && running.allSatisfy { !$0.hasFailed && $0.run?.isDefining != true }
   }
+
+  private var hasRoom: Bool { running.count < concurrency || overlaps && running.count == 1 && running[0].isComputed }
 
   func scheduleTick() {
     guard isReady, let clock else { return }
     if let tickTimer { environment.loop.cancel(tickTimer) }
     tickTimer = nil
+    if !waiting.isEmpty {
+      environment.loop.post { [self] in beginWaiting() }
+      return
+    }
     if isDraining {
       if context.sources.allSatisfy(\.isExhausted) { return stopWhenDone() }
       if context.sources.contains(where: \.hasData) {
@@ -122,6 +134,7 @@ final class Driver: @unchecked Sendable {
 
   private func tick() {
     guard isReady, clock != nil else { return }
+    if !waiting.isEmpty { return beginWaiting() }
     tickTimer = nil
     isWaitingForData.store(false, ordering: .relaxed)
     if isDraining, context.sources.allSatisfy(\.isExhausted) { return stopWhenDone() }
@@ -143,22 +156,21 @@ final class Driver: @unchecked Sendable {
 
   private func plan(_ tick: BatchClock.Tick) {
     let identity = BatchIdentity(number: lastNumber.next, time: tick.time)
+    lendComputed()
     for participant in context.participants { participant.willPlan() }
     let plans = context.sources.map { $0.plan(identity, interval: context.batchInterval) }
     let frame = BatchFrame(identity: identity, previousTime: lastTime, plans: plans)
-    let notes = context.participants.compactMap { participant in
-      participant.plan(identity, plans).map { BatchNote(key: participant.key, text: $0) }
-    }
     let record = BatchRecord(
       batch: identity, previousTime: lastTime, interval: context.batchInterval,
-      records: plans.reduce(0) { $0 + $1.records }, sources: sourceRecords(plans), notes: notes)
+      records: plans.reduce(0) { $0 + $1.records }, sources: sourceRecords(plans), notes: notes(identity, plans))
     lastNumber = identity.number
     lastTime = identity.time
     held.append(identity)
     do throws(StreamingError) {
       try checkpoint?.planned(record)
     } catch {
-      return finish(error)
+      // What is being committed may come to its end.
+      return fail(error)
     }
     var info = makeInfo(frame, due: tick.due, skipped: tick.skipped)
     for (name, controller) in rateControllers { info.rates[name] = controller.decision }
@@ -176,6 +188,7 @@ final class Driver: @unchecked Sendable {
       number: frame.number, batchTime: frame.time, inputs: zip(names, frame.plans).map { ($0, $1) },
       submissionTime: due, skippedTicks: skipped, lag: lags.reduce(0) { $0 + $1.records })
     for (name, lag) in zip(names, lags) { info.lags[name] = lag }
+    info.overlaps = overlaps
     return info
   }
 
@@ -189,7 +202,7 @@ final class Driver: @unchecked Sendable {
 
   private func start(_ entry: RunningBatch) {
     let (frame, info) = (entry.frame, entry.info)
-    entry.hasFailed = false
+    (entry.hasFailed, entry.isComputed, entry.isLent) = (false, false, false)
     // Where there is room for another batch: an action of this one keeps the call until it has ended.
     scheduleTick()
     var plan = BatchRun.CommitPlan(decider: decider) { [self] run, prepared, then in decide(run, prepared, then) }
@@ -200,8 +213,17 @@ final class Driver: @unchecked Sendable {
       replan(entry)
     }
     plan.whenItsTurn = { [self] then in
+      entry.isComputed = true
       if running.first === entry { then() } else { entry.goOn = then }
+      // Its commit is on its way: the next one may be computed meanwhile.
+      if overlaps { scheduleTick() }
     }
+    plan.whenFirst = { [self] then in
+      if running.first === entry { return then() }
+      // Not inside of the end of the batch before: an action may wait for its jobs.
+      entry.goOn = { [self] in environment.loop.post(then) }
+    }
+    plan.left = { [self] in scheduleTick() }
     let run = BatchRun(frame, info, context, listeners, plan: plan) { [self] end in batchEnded(entry, end) }
     entry.run = run
     run.start(coordinator)
@@ -235,6 +257,8 @@ final class Driver: @unchecked Sendable {
   private func failed(_ entry: RunningBatch) {
     guard let (error, mayBeVisible) = entry.failure.take() else { return }
     decision = nil
+    entry.failures += 1
+    discardFollowers("batch \(entry.frame.number) before it failed")
     for participant in context.participants { participant.aborted(entry.frame.identity) }
     guard phase != .stopping, failure == nil, recover(entry, error, mayBeVisible: mayBeVisible) else {
       return finish(failure ?? error)
@@ -307,6 +331,7 @@ final class Driver: @unchecked Sendable {
     let frame = entry.frame
     if let decision, !decision.isRecorded { try checkpoint?.noted(decision.record, mustStay: mustDecisionStay) }
     running.removeFirst()
+    arePlansVoid = false
     for participant in context.participants { participant.committed(info) }
     commitOffsets(frame, exceptWith: decision?.isRecorded == false ? decider : nil)
     forget(through: frame.identity)
@@ -321,17 +346,12 @@ final class Driver: @unchecked Sendable {
     case .stop: return false
     case .retry:
       // What only a restart puts right would fail every attempt.
-      guard !context.participants.contains(where: \.hasRemains), let wait = policy.wait(after: entry.info.attempts)
+      guard !context.participants.contains(where: \.hasRemains), let wait = policy.wait(after: entry.failures)
       else { return false }
       environment.log("\(error); batch \(frame.number) is tried again in \(wait.text)")
       entry.info.attempts += 1
       if let tickTimer { environment.loop.cancel(tickTimer) }
-      tickTimer = environment.loop.after(wait) { [self] in
-        tickTimer = nil
-        guard phase == .running || phase == .starting, failure == nil else { return }
-        replan(entry)
-        start(entry)
-      }
+      retry(entry, after: wait)
       return true
     case .skip:
       // Some of it may be visible, so it cannot be said to be in no output: the next run repeats it.
@@ -347,8 +367,18 @@ final class Driver: @unchecked Sendable {
     }
   }
 
+  private func retry(_ entry: RunningBatch, after wait: Duration) {
+    tickTimer = environment.loop.after(wait) { [self] in
+      tickTimer = nil
+      guard phase == .running || phase == .starting, failure == nil else { return }
+      if isLeaving { return retry(entry, after: wait) }
+      replan(entry)
+      start(entry)
+    }
+  }
+
   /// Has the participants take up a batch that is computed again.
-  private func replan(_ entry: RunningBatch) {
+  func replan(_ entry: RunningBatch) {
     for participant in context.participants {
       participant.replan(entry.frame.identity, entry.frame.plans, note: entry.record.note(participant.key))
     }
@@ -366,6 +396,7 @@ final class Driver: @unchecked Sendable {
       try checkpoint.passedOver(record, reason: "\(error)")
     }
     running.removeFirst()
+    arePlansVoid = true
     commitOffsets(frame)
     forget(through: frame.identity)
   }

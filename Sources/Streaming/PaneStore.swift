@@ -131,5 +131,5 @@ final class BatchReduction: BatchParticipant, @unchecked Sendable {
     return frame.number == batch ? jobs.compactMap { $0.held.isComplete ? nil : $0.job } : []
   }
 
-  func aborted(_ batch: BatchIdentity) { jobs = [] }
+  func aborted(_ batch: BatchIdentity) { if batch.number == self.batch { jobs = [] } }
 }

@@ -16,10 +16,10 @@ public struct StabilityRule: Sendable {
 
   /// Takes in a batch that was committed. Unstable is a job of whose last ten batches more than half took longer than the
   /// interval, and it is stable again when at most two did.
-  /// - Parameter processingDelay: from the batch's start to its commit.
+  /// - Parameter cadence: the batch's `BatchInfo.cadence`.
   /// - Returns: the new state where it has changed.
-  public mutating func batchCompleted(processingDelay: Duration) -> Bool? {
-    overruns.append(processingDelay > interval)
+  public mutating func batchCompleted(cadence: Duration) -> Bool? {
+    overruns.append(cadence > interval)
     if overruns.count > StabilityRule.batches { overruns.removeFirst() }
     guard overruns.count == StabilityRule.batches else { return nil }
     let count = overruns.count { $0 }
@@ -45,8 +45,8 @@ final class StabilityWatch: StreamingListener, @unchecked Sendable {
   }
 
   func onBatchCompleted(_ batch: BatchInfo) {
-    guard batch.failureReason == nil, let delay = batch.processingDelay else { return }
-    switch rule.batchCompleted(processingDelay: delay) {
+    guard batch.failureReason == nil, let delay = batch.cadence else { return }
+    switch rule.batchCompleted(cadence: delay) {
     case nil: break
     case false:
       log(

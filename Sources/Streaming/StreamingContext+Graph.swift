@@ -81,6 +81,11 @@ extension StreamingContext {
         + "once with sluice.master local[N]")
   }
 
+  /// Says whether the job goes on after a batch that has failed: then state that the next batch goes by can be taken back.
+  func expectFailures(_ goesOn: Bool) {
+    for case let state as StateCoordinator in participants { state.isRevocable = goesOn }
+  }
+
   /// What of the job needs its batches one after the other; nil where nothing does.
   private var whyBatchesNeedOrder: String? {
     if let stateful = streams.first(where: \.hasState) { return "'\(stateful.name)' keeps state from batch to batch" }

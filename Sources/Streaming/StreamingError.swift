@@ -14,13 +14,15 @@ public enum StreamingError: DiagnosableError {
   case batchFailed(batch: BatchNumber, reason: String)
   /// The checkpoint folder cannot be used or its log cannot be written; the text says why.
   case checkpoint(String)
+  /// Another instance of the job has the checkpoint folder now; the text names it.
+  case takenOver(String)
   /// A receiver cannot go on, or was given what it cannot read; the text says why.
   case receiver(String)
 
   /// The machine's for a failed batch, else the user's.
   public var fault: Fault {
     switch self {
-    case .invalidDefinition, .alreadyStarted, .alreadyStopped, .noOutputOperation, .checkpoint: .user
+    case .invalidDefinition, .alreadyStarted, .alreadyStopped, .noOutputOperation, .checkpoint, .takenOver: .user
     case .batchFailed: .machine
     case .receiver: .peer
     }
@@ -29,6 +31,8 @@ public enum StreamingError: DiagnosableError {
   public var isRetriable: Bool { if case .batchFailed = self { true } else { false } }
   /// False: a context that failed is not started again, a new one is.
   public var leavesUsable: Bool { false }
+  /// True where another instance of the job has the checkpoint folder now.
+  public var needsRestart: Bool { if case .takenOver = self { true } else { false } }
 
   /// What is wrong, with what to write instead where the definition is at fault.
   public var description: String {
@@ -42,7 +46,7 @@ public enum StreamingError: DiagnosableError {
       "the job has no output operation, so nothing would be computed: add print(), foreachRDD, saveAsTextFiles or "
         + "saveToTopic"
     case .batchFailed(_, let reason): "the job stops: \(reason)"
-    case .checkpoint(let text), .receiver(let text): text
+    case .checkpoint(let text), .takenOver(let text), .receiver(let text): text
     }
   }
 }

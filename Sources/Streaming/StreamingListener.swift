@@ -12,7 +12,8 @@ public protocol StreamingListener: Sendable {
   func onOutputOperationStarted(_ operation: OutputOperationInfo, of batch: BatchNumber)
   /// One of them was computed, or has failed.
   func onOutputOperationCompleted(_ operation: OutputOperationInfo, of batch: BatchNumber)
-  /// The batch is committed, or has failed: see `failureReason`.
+  /// The batch is committed, or has failed, or is given up because the one before it failed: see `failureReason` and
+  /// `isDiscarded`. What was given up is submitted again, as another attempt.
   func onBatchCompleted(_ batch: BatchInfo)
   /// A receiver begins to receive, also after each restart.
   func onReceiverStarted(_ receiver: ReceiverInfo)
@@ -55,6 +56,10 @@ public struct BatchInfo: Sendable {
   public var submissionTime: Instant
   /// When its first output operation began.
   public var processingStartTime: Instant?
+  /// When all of it was computed.
+  public var computedTime: Instant?
+  /// When its commit began: as soon as it was computed and the batches before it had ended.
+  public var commitStartTime: Instant?
   /// When its commit was done.
   public var processingEndTime: Instant?
   /// Those that have begun, in the order of definition.
@@ -74,10 +79,14 @@ public struct BatchInfo: Sendable {
   public var differences: [BatchDifference] = []
   /// Whether it was planned by an earlier run of the job and is run again.
   public var isReplay = false
-  /// Attempts so far, this one included: more than 1 where the failure policy retries.
+  /// Attempts so far, this one included: more than 1 where the failure policy retries it, or a batch before it.
   public var attempts = 1
   /// Why it failed; nil where it did not.
   public var failureReason: String?
+  /// Whether it has not failed itself: it was computed on what the batch before it left, which did not happen.
+  public var isDiscarded = false
+  /// Whether batches are computed while the one before is committed.
+  package var overlaps = false
 
   /// Records of the batch's input.
   public var numRecords: Int { inputs.reduce(0) { $0 + $1.plan.records } }
@@ -86,6 +95,14 @@ public struct BatchInfo: Sendable {
   /// From start to commit.
   public var processingDelay: Duration? {
     processingStartTime.flatMap { start in processingEndTime.map { $0 - start } }
+  }
+  /// The shortest interval at which batches like this one could follow each other: from start to commit; but where one is
+  /// computed while the one before is committed (`sluice.streaming.pipelining`), the longer of the two.
+  public var cadence: Duration? {
+    guard overlaps, let start = processingStartTime, let computed = computedTime, let commit = commitStartTime,
+      let end = processingEndTime
+    else { return processingDelay }
+    return max(computed - start, end - commit)
   }
   /// From when the batch was due until it was committed.
   public var totalDelay: Duration? { processingEndTime.map { $0 - submissionTime } }

@@ -59,6 +59,7 @@ enum ImportTable {
     // What benchmarks share.
     "CAllocationCounts": [], "BenchmarkWorkload": ["KafkaProtocol", "Codecs", "Groundwork"],
     "BenchmarkProcesses": ["Sluice", "LinuxSystem", "SystemInterfaces"],
+    "StreamRuns": ["Sluice", "JobScheduling", "Groundwork", "LinuxSystem", "SystemInterfaces"],
     // A program in C that the benchmarks measure against.
     "Reference": [],
     // A program that tests start: a producer without an engine.

@@ -21,6 +21,9 @@ final class FaultyPath: FaultyWorld {
   private let isExactlyOnce: Bool
   /// Batches at once.
   private let concurrency: Int
+  /// Whether a batch is computed while the one before is committed; some intervals are shorter than a commit.
+  private let pipelining: Bool
+  private let interval: Duration
 
   init(seed: UInt64) throws {
     var random = SeededRandom(seed: seed ^ 0xFA17)
@@ -33,11 +36,15 @@ final class FaultyPath: FaultyWorld {
     isExactlyOnce = coin.next() % 2 == 0
     // Files are exactly-once.
     concurrency = isExactlyOnce || way == 2 ? 1 : Int(coin.next() % 4) + 1
+    var other = SeededRandom(seed: seed ^ 0x0E11)
+    pipelining = other.next() % 4 > 0
+    interval = .milliseconds(other.next() % 3 > 0 ? 200 : Int64(other.next() % 20 + 4))
     super.init(path, random)
   }
 
   override var summary: String {
-    "way \(way), rate \(rate ?? "none"), exactly once \(isExactlyOnce), \(concurrency) at once"
+    "way \(way), rate \(rate ?? "none"), exactly once \(isExactlyOnce), \(concurrency) at once, every \(interval.text)"
+      + (pipelining ? ", pipelining" : "")
   }
   override func createTopics() throws { try path.createTopic("out", partitions: 3) }
 
@@ -80,15 +87,8 @@ final class FaultyPath: FaultyWorld {
   /// A write that failed before may end the job only now: it waited for its offsets. A request for a producer id that was
   /// given up and sent anew may arrive late, and then shuts out the one who sent it.
   override func mayEnd(_ reason: String) -> Bool {
-<<<<<<< HEAD
-    reason.hasPrefix("the commit log cannot be written")
-      || isExactlyOnce
-        && (reason.contains("a newer producer has taken")
-          || reason.contains("a newer producer with this transactional id has taken"))
-=======
     reason.contains("/state/job/commits cannot be written")
       || isExactlyOnce && reason.contains("a newer producer")
->>>>>>> logs
   }
   override func finish() throws { try endJob() }
 
@@ -96,8 +96,9 @@ final class FaultyPath: FaultyWorld {
     var settings = ["sluice.streaming.guarantee": isExactlyOnce ? "exactly-once" : "at-least-once"]
     settings["sluice.kafka.maxRatePerPartition"] = rate
     settings["sluice.streaming.concurrentJobs"] = "\(concurrency)"
+    settings["sluice.streaming.pipelining"] = "\(pipelining)"
     return try PathJob(
-      path, interval: .milliseconds(200), settings: settings, checkpoint: "/state/job", mode: mode, disk: jobDisk
+      path, interval: interval, settings: settings, checkpoint: "/state/job", mode: mode, disk: jobDisk
     ) { context in
       let stream = context.topicStream("in")
       switch way {

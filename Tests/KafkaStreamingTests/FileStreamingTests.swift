@@ -112,7 +112,7 @@ import Testing
     }
     let winner = try attempt(0)
     sink.discard(try attempt(1))
-    #expect(try files.list("/out/_temporary-lines") == ["batch-1-part-0-attempt-0"])
+    #expect(try files.list("/out/_temporary-lines") == ["batch-1-stage-1-part-0-attempt-0"])
     let outcome = Cell<[String]>([])
     sink.prepare(BatchIdentity(number: 1, time: 5000), [winner]) { prepared in
       guard case .success(let prepared) = prepared else { return outcome.value.append("not prepared") }
@@ -235,7 +235,7 @@ import Testing
     let job = try PathJob(path, availableNow: true, disk: disk, define)
     let end = try job.run()
     #expect(end.first?.contains("the disk is full: free some space or choose another folder") == true, "\(end)")
-    #expect(end.first?.contains("/out/_temporary-lines.txt/batch-1-part-") == true, "\(end)")
+    #expect(end.first?.contains("/out/_temporary-lines.txt/batch-1-stage-1-part-") == true, "\(end)")
     #expect(try path.committed("in") == [0, 0])
     // The attempts were dropped, so that the disk is not left full.
     #expect(disk.usedBytes < 1000)

@@ -75,6 +75,7 @@ struct OracleCheck {
     path.statistics.batches = commits.count
     path.statistics.skipped = commits.count - committed.count
     path.statistics.records = rows.count
+    path.statistics.overlaps = path.listener.overlaps
     path.statistics.repeats = path.ledger.states.count - committed.count
     return problems
   }

@@ -43,6 +43,8 @@ struct OracleDefinition: Sendable {
   var isExactlyOnce = false
   /// What becomes of a batch that fails.
   var policy = Policy.stop
+  /// Whether batches may be computed while the one before is committed.
+  var pipelining = true
   /// The records whose numbers leave this over make their tasks fail; nil for none.
   var broken: Int?
   static let window: Int64 = 200
@@ -65,7 +67,7 @@ struct OracleDefinition: Sendable {
   var settings: [String: String] {
     [
       "sluice.streaming.checkpoint.sync": sync.rawValue, "sluice.streaming.onBatchFailure": policy.rawValue,
-      "sluice.streaming.onBatchFailure.backoff": "100ms",
+      "sluice.streaming.onBatchFailure.backoff": "100ms", "sluice.streaming.pipelining": "\(pipelining)",
       "sluice.streaming.guarantee": isExactlyOnce ? "exactly-once" : "at-least-once",
     ]
   }

@@ -20,6 +20,8 @@ final class OraclePath: FaultyWorld {
   private let mode: SimulatedRunner.Mode
   private let commitDelay: Duration?
   private let snapshotBytes: Int?
+  /// Some intervals are shorter than a commit, so that batches overlap where they may.
+  private let interval: Duration
 
   /// - Parameter isWide: with topics and files as outputs, tasks that fail, every failure policy and every sync.
   init(seed: UInt64, isWide: Bool = false) throws {
@@ -33,6 +35,9 @@ final class OraclePath: FaultyWorld {
     losesPower = random.next() % 2 == 0
     // State that a power loss takes from under a decided transaction cannot be had back: such a job does not start again.
     if losesPower, definition.isExactlyOnce, definition.sync == .none { definition.sync = .commits }
+    var coin = SeededRandom(seed: seed ^ 0x0E11)
+    definition.pipelining = coin.next() % 4 > 0
+    interval = .milliseconds(coin.next() % 2 == 0 ? 200 : Int64(coin.next() % 20 + 4))
     self.definition = definition
     mode = random.next() % 2 == 0 ? .atOnce : .spread
     commitDelay = random.next() % 2 == 0 ? nil : .milliseconds(Int64(random.next() % 30))
@@ -89,7 +94,7 @@ final class OraclePath: FaultyWorld {
   override func makeJob() throws -> PathJob {
     let process = Cell<SimulatedProcess?>(nil)
     let job = try PathJob(
-      path, interval: .milliseconds(200), settings: definition.settings, checkpoint: "/state/job", mode: mode,
+      path, interval: interval, settings: definition.settings, checkpoint: "/state/job", mode: mode,
       disk: jobDisk
     ) { context in
       ledger.define(definition, context, process, commitDelay: commitDelay)
@@ -140,6 +145,8 @@ final class OracleListener {
   var begun: [Begun] = []
   /// Batches that were decided, as far as their run lived to say so.
   var decided: [Begun] = []
+  /// Batches that began before the one before them had ended.
+  var overlaps = 0
 
   /// Listens to one run.
   ///
@@ -147,6 +154,7 @@ final class OracleListener {
   final class Run: StreamingListener, @unchecked Sendable {
     private let listener: OracleListener
     private let run: Int
+    private var open = 0
     init(_ listener: OracleListener, _ run: Int) {
       self.listener = listener
       self.run = run
@@ -156,8 +164,13 @@ final class OracleListener {
         run: run, batch: BatchIdentity(number: batch.number, time: batch.batchTime),
         ranges: batch.inputs.flatMap(\.plan.ranges))
     }
-    func onBatchStarted(_ batch: BatchInfo) { listener.begun.append(entry(batch)) }
+    func onBatchStarted(_ batch: BatchInfo) {
+      listener.begun.append(entry(batch))
+      open += 1
+      if open > 1 { listener.overlaps += 1 }
+    }
     func onBatchCompleted(_ batch: BatchInfo) {
+      open -= 1
       if batch.failureReason == nil { listener.decided.append(entry(batch)) }
     }
   }

@@ -24,6 +24,7 @@ import Testing
     // The faults did what they are for: jobs died, batches were repeated, records were late, and some seeds had none.
     if count >= 60 {
       #expect(sum.batches > count && sum.records > count && sum.runs > count / 2 && sum.deaths > count / 4)
+      #expect(sum.overlaps > 0 || !isWide)
       #expect(sum.repeats > 0 && sum.late > 0 && sum.equalToUndisturbed > 0)
       #expect((sum.skipped > 0) == isWide && (sum.copies > 0) == isWide)
     }

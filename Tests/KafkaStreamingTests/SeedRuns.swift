@@ -11,6 +11,8 @@ struct SeedStatistics {
   /// Decided batches, and those of them that were passed over.
   var batches = 0
   var skipped = 0
+  /// Batches that began before the one before them had ended.
+  var overlaps = 0
   /// Runs of the job, and how many of them were killed.
   var runs = 0
   var deaths = 0
@@ -28,6 +30,7 @@ struct SeedStatistics {
     sum.copies += other.copies
     sum.batches += other.batches
     sum.skipped += other.skipped
+    sum.overlaps += other.overlaps
     sum.runs += other.runs
     sum.deaths += other.deaths
     sum.cuts += other.cuts

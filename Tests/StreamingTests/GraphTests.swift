@@ -231,7 +231,7 @@ import Testing
     var changes: [String] = []
     // 5 slow batches of ten are none the matter, 6 are; it takes two or fewer to be stable again.
     for (number, slow) in ("......-----" + "-.......-.." + "...").enumerated() {
-      let changed = rule.batchCompleted(processingDelay: slow == "-" ? .milliseconds(1001) : .seconds(1))
+      let changed = rule.batchCompleted(cadence: slow == "-" ? .milliseconds(1001) : .seconds(1))
       if let changed { changes.append("\(number) \(changed)") }
     }
     #expect(changes == ["11 false", "20 true"])

@@ -303,7 +303,8 @@ public final class RollingFileSink: Sink, Decider, @unchecked Sendable {
 
   private func attemptPath(_ task: TaskContext) -> String {
     let folder = attemptFolder.withLock { $0 }
-    return "\(folder)/batch-\(task.batch.number)-part-\(task.partition)-attempt-\(task.attempt)"
+    // With the stage: a task that was given up may still write while its batch is computed again.
+    return "\(folder)/batch-\(task.batch.number)-stage-\(task.stage)-part-\(task.partition)-attempt-\(task.attempt)"
   }
 
   /// Removes what an attempt wrote before it failed.

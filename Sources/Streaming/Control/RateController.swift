@@ -106,7 +106,7 @@ package final class RateController: BatchParticipant, @unchecked Sendable {
   }
 
   package func committed(_ info: BatchInfo) {
-    guard let processing = info.processingDelay, let scheduling = info.schedulingDelay,
+    guard let processing = info.cadence, let scheduling = info.schedulingDelay,
       let end = info.processingEndTime, let input = info.inputs.first(where: { "rate \($0.source)" == key })
     else { return }
     window.start = window.start ?? info.processingStartTime

@@ -11,10 +11,11 @@ import JobScheduling
   private let context: StreamingContext
   private let tracker0: WatermarkTracker
   private var tracker: WatermarkTracker
-  /// With the batch that was noted, until it is decided.
+  /// With the batch that was computed, until it is decided: what the one behind it goes by.
   private var next: (batch: BatchNumber, tracker: WatermarkTracker)?
   private var stream: AnyDStream?
-  private var planned: (batch: BatchNumber, watermark: Int64?)?
+  /// Of the batch planned last and of the one before it, which may be on its way still.
+  private var planned: [(batch: BatchNumber, watermark: Int64?)] = []
   private var inputs: [WatermarkTracker.Input] = []
   private var saidWhole = false
 
@@ -37,7 +38,7 @@ import JobScheduling
 
   /// The watermark that a batch goes by; nil before the first record.
   package func watermark(_ frame: BatchFrame) -> Timestamp? {
-    planned.flatMap { $0.batch == frame.number ? $0.watermark : nil }.map { Timestamp(milliseconds: $0) }
+    planned.last { $0.batch == frame.number }.flatMap(\.watermark).map { Timestamp(milliseconds: $0) }
   }
 
   /// As of the last committed batch, in milliseconds: what the next batch goes by.
@@ -107,21 +108,38 @@ import JobScheduling
   }
 
   package func plan(_ batch: BatchIdentity, _ plans: [SourcePlan]) -> String? {
-    planned = (batch.number, tracker.watermark)
-    inputs = []
-    return tracker.watermark.map(String.init) ?? "-"
+    let watermark = (next?.tracker ?? tracker).watermark
+    take(batch, watermark)
+    return watermark.map(String.init) ?? "-"
   }
 
   package func replan(_ batch: BatchIdentity, _ plans: [SourcePlan], note: String?) {
-    var watermark = note.map { Int64($0) } ?? tracker.watermark
+    let latest = (next?.tracker ?? tracker).watermark
+    var watermark = note.map { Int64($0) } ?? latest
     // A power loss may have taken the decision of a batch that the plan went by, and when it ran again it was passed over:
     // what it had seen is not there any more, and the watermark of the batches to come must not be less than this one's.
-    if let noted = watermark { watermark = tracker.watermark.map { min(noted, $0) } }
-    planned = (batch.number, watermark)
+    if let noted = watermark { watermark = latest.map { min(noted, $0) } }
+    take(batch, watermark)
+  }
+
+  private func take(_ batch: BatchIdentity, _ watermark: Int64?) {
+    planned.removeAll { $0.batch >= batch.number }
+    planned.append((batch.number, watermark))
+    planned.removeFirst(max(0, planned.count - 2))
     inputs = []
   }
 
+  package func computed(_ batch: BatchIdentity, _ metrics: JobMetrics) { next = after(batch, metrics) }
+
   package func note(for batch: BatchIdentity, _ metrics: JobMetrics) -> String? {
+    let next = next.flatMap { $0.batch == batch.number ? $0 : nil } ?? after(batch, metrics)
+    self.next = next
+    return next.tracker.text
+  }
+
+  private func after(
+    _ batch: BatchIdentity, _ metrics: JobMetrics
+  ) -> (batch: BatchNumber, tracker: WatermarkTracker) {
     var after = tracker
     let prefix = "\(key)/"
     var latest: [String: Int64] = [:]
@@ -129,14 +147,14 @@ import JobScheduling
       latest[String(name.dropFirst(prefix.count))] = value
     }
     after.batchRan(at: batch.time.milliseconds, inputs, latest: latest)
-    next = (batch.number, after)
-    return after.text
+    return (batch.number, after)
   }
 
   package func committed(_ info: BatchInfo) {
-    if let next, next.batch == info.number { tracker = next.tracker }
-    next = nil
+    guard let next, next.batch == info.number else { return }
+    tracker = next.tracker
+    self.next = nil
   }
 
-  package func aborted(_ batch: BatchIdentity) { next = nil }
+  package func aborted(_ batch: BatchIdentity) { if next?.batch == batch.number { next = nil } }
 }

@@ -14,6 +14,9 @@ package final class BatchJournal {
   package static let version: UInt16 = 2
   /// Entries of one journal.
   package static let segmentEntries = 1_000
+  /// Entries that a start looks at. What was written for a batch may stand in the journal before the one that begins with
+  /// the plan of a batch behind it: this is far more than the batches between plan and decision have.
+  static let recentMin = 20
   /// Journals that are kept beside the one written to.
   static let segmentsKept = 10
 
@@ -22,7 +25,7 @@ package final class BatchJournal {
   private let segmentEntries: Int
   private var journal: Journal?
   private var segments: [String]
-  /// What the newest journals held when the log was opened, oldest first: at least the last entry there is.
+  /// What the newest journals held when the log was opened, oldest first: at least the last `recentMin` entries there are.
   package private(set) var recent: [BatchRecord] = []
   /// Bytes that were cut off a torn end when the log was opened.
   package private(set) var cutBytes: Int64 = 0
@@ -41,7 +44,7 @@ package final class BatchJournal {
     do {
       try files.createDirectories(directory)
       segments = try BatchJournal.segments(of: directory, files)
-      // The newest may be empty or torn at its first entry: then the one before has the last entry.
+      // The newest may hold little, or nothing where it is torn at its first entry: then the one before is read too.
       for (index, name) in segments.enumerated().reversed() {
         var records: [BatchRecord] = []
         let path = "\(directory)/\(name)"
@@ -59,7 +62,7 @@ package final class BatchJournal {
           }
         }
         recent = records + recent
-        if !records.isEmpty { break }
+        if recent.count >= BatchJournal.recentMin { break }
       }
     } catch let error as StreamingError {
       throw error

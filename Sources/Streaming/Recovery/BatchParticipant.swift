@@ -6,8 +6,10 @@ import SystemInterfaces
 /// A part of the engine that takes part in every batch and must survive a restart: the rate controller, watermarks, state.
 ///
 /// The driver calls each in the order of registration (`StreamingContext.add(participant:)`), on its loop. For one batch:
-/// `willPlan` and `plan`, or `replan`, then (while its output is computed) `completions`, `prepare`, and after the decision `committed`, or
-/// `aborted` where the batch failed; the batch after it is planned after that. Each has a default that does nothing.
+/// `willPlan` and `plan`, or `replan`, then (while its output is computed) `completions`, `prepare`, and after the decision
+/// `committed`, or `aborted` where the batch failed. The batch after it is planned after that, or, where the job's batches
+/// overlap, after `computed`; its `completions` may then come before the end of the batch before, its `prepare` never
+/// does, and where both are aborted it is the first to be. Each has a default that does nothing.
 package protocol BatchParticipant: AnyObject, Sendable {
   /// Under which its notes are kept; unique in a job and the same after a restart: `rate topics flights`.
   var key: String { get }
@@ -28,6 +30,10 @@ package protocol BatchParticipant: AnyObject, Sendable {
   func replan(_ batch: BatchIdentity, _ plans: [SourcePlan], note: String?)
   /// What must be computed in the batch, whether or not an output asks for it; run after the outputs.
   func completions(_ frame: BatchFrame) -> [CompletionJob]
+  /// Everything of the batch has been computed, and the next one is about to be planned, though this one is not decided:
+  /// what the next one is told is what it would be told if this one were. Before or after `prepare`.
+  /// - Parameter metrics: what the batch's tasks did, added up.
+  func computed(_ batch: BatchIdentity, _ metrics: JobMetrics)
   /// Makes the batch's changes durable without deciding anything, but for a sync of `unsynced`; after the sinks have
   /// prepared.
   /// - Parameter then: called once on the loop.
@@ -94,6 +100,7 @@ extension BatchParticipant {
   package func plan(_ batch: BatchIdentity, _ plans: [SourcePlan]) -> String? { nil }
   package func replan(_ batch: BatchIdentity, _ plans: [SourcePlan], note: String?) {}
   package func completions(_ frame: BatchFrame) -> [CompletionJob] { [] }
+  package func computed(_ batch: BatchIdentity, _ metrics: JobMetrics) {}
   package func prepare(_ batch: BatchIdentity, then: @escaping @Sendable ((any Error)?) -> Void) { then(nil) }
   package var unsynced: (any File)? { nil }
   package var needsDurableDecision: Bool { false }

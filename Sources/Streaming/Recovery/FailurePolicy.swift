@@ -1,6 +1,7 @@
 import Groundwork
 
-/// What happens when a batch fails after its tasks' retries.
+/// What happens when a batch fails after its tasks' retries. Whatever it says, the job ends where only a restart helps: a
+/// newer instance has its place.
 package enum FailurePolicy: Sendable, Equatable {
   /// The job ends with the failure; nothing later commits.
   case stop

@@ -55,7 +55,7 @@ package struct RecoveryDecision: Sendable, Equatable {
     numberFloor = max(last?.batch.number ?? 0, decided?.batch ?? 0)
     timeFloor = [last?.batch.time, decided?.time].compactMap { $0 }.max()
     var reached = Reached(last)
-    for plan in plans where plan.batch.number > numberFloor && plan.outcome == nil {
+    for plan in RecoveryDecision.valid(plans) where plan.batch.number > numberFloor {
       numberFloor = plan.batch.number
       timeFloor = max(timeFloor ?? plan.batch.time, plan.batch.time)
       if dropped.isEmpty, lost == nil, reached.isFollowed(by: plan) {
@@ -65,6 +65,17 @@ package struct RecoveryDecision: Sendable, Equatable {
         dropped.append(plan)
       }
     }
+  }
+
+  /// The plans that count: one that is written behind others with its number, or greater ones, takes their place. A batch
+  /// that was planned while the one before it was being committed is planned anew where that one does not happen.
+  private static func valid(_ plans: [BatchRecord]) -> [BatchRecord] {
+    var valid: [BatchRecord] = []
+    for plan in plans where plan.outcome == nil {
+      while let last = valid.last, last.batch.number >= plan.batch.number { valid.removeLast() }
+      valid.append(plan)
+    }
+    return valid
   }
 
   /// The record of a decided batch: as the decider kept it, else what was prepared for its decision.

@@ -48,7 +48,7 @@ package struct WriterEpoch {
   }
 
   private static func takenOver(_ directory: String) -> StreamingError {
-    .checkpoint(
+    .takenOver(
       "another instance of the job has taken over the checkpoint folder \(directory): this one stops, and what it was "
         + "doing does not count")
   }

@@ -50,7 +50,7 @@ extension DStream {
     _ spec: StateSpec<Key, Value, S, Mapped>
   ) -> MapWithStateDStream<Key, S, Mapped> where Element == (Key, Value) {
     let stateful = KeyedOperator<Key, S, ContiguousArray<Mapped>>(
-      context, partitions: spec.partitions, schema: spec.schema, apply: { $0.apply($1) })
+      context, partitions: spec.partitions, schema: spec.schema, apply: { $0.apply($1, keepsReplaced: $2) })
     let timeout = spec.timeoutDuration
     if let timeout { stateful.setDeadlineOfOld { ($0 + timeout).milliseconds } }
     let function = spec.function

@@ -28,7 +28,7 @@ extension DStream {
     _ update: @escaping @Sendable (_ time: Timestamp, _ key: Key, _ values: [Value], _ state: S?) throws -> S?
   ) -> DStream<(Key, S)> where Element == (Key, Value) {
     let stateful = KeyedOperator<Key, S, StateRows<Key, S>>(
-      context, partitions: partitions, schema: schema, apply: { $0.apply($1) })
+      context, partitions: partitions, schema: schema, apply: { $0.apply($1, keepsReplaced: $2) })
     let stream = DStream<(Key, S)>(context, label: "updateStateByKey", parents: [self]) { [self, context] frame in
       let partitioner = stateful.partitioner
       let input = (dataset(frame) ?? context.sluice.empty()).partitionBy(partitioner)

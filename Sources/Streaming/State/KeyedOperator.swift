@@ -35,15 +35,20 @@ protocol StatefulOperator: AnyObject {
   func prepared(_ batch: BatchNumber) throws(StreamingError) -> [(partition: Int, changes: Bytes)]
   /// A number for each change of a batch that was computed, by partition.
   func digests(of batch: BatchNumber) -> [[UInt64]]
+  /// The batch is computed and not decided: what it changed is what the next one begins with all the same.
+  /// - Parameter isRevocable: whether `abort` must be able to take that back; not where the job ends with it.
+  func lend(_ batch: BatchNumber, isRevocable: Bool)
   func commit(_ batch: BatchNumber)
-  func abort(_ batch: BatchNumber)
+  /// - Returns: whether entries of tables have got other numbers.
+  func abort(_ batch: BatchNumber) -> Bool
   /// The job has ended: the run of its last batch goes, which holds the operator.
   func release()
   /// Keys after the batch that was prepared last.
   var keyCount: Int { get }
   /// Bytes that the tables take, without what keys and values refer to.
   var tableBytes: Int { get }
-  var isNew: Bool { get }
+  /// Whether nothing of it was ever committed.
+  var isUnstored: Bool { get }
   var partitionCount: Int { get }
   func slice(_ partition: Int, from: Int, bytes: Int) -> (blocks: [Bytes], next: Int?)
 }
@@ -63,7 +68,9 @@ package final class KeyedOperator<
   private let placedBy: @Sendable (Key) -> UInt64
   /// See `StateCell.Apply`.
   @usableFromInline package typealias Apply =
-    @Sendable (inout StateTable<Key, Value>, ContiguousArray<StateChange<Key, Value>>) -> Void
+    @Sendable (inout StateTable<Key, Value>, ContiguousArray<StateChange<Key, Value>>, Bool) -> ContiguousArray<
+      StateChange<Key, Value>
+    >
   private let apply: Apply
   /// Whether what changes is written; else it is in memory only.
   private let encodes: Bool
@@ -78,10 +85,16 @@ package final class KeyedOperator<
   /// Counts what a partition's result says, once in each batch.
   package var onResult: @Sendable (StateResult<Key, Value, Output>, TaskContext) -> Void = { _, _ in }
   private var cells: [StateCell<Key, Value>] = []
+  /// Of the batch begun last.
   private var run: StateRun<Key, Value, Output>?
-  @usableFromInline package private(set) var isNew = true
+  /// Of the batch before it, which is not decided yet, and whose changes it begins with.
+  private var lent: StateRun<Key, Value, Output>?
+  private(set) var isUnstored = true
+  /// Whether a batch that begins now is the operator's first.
+  @usableFromInline package var isNew: Bool { isUnstored && lent == nil }
   private var keysCommitted = 0
   private var keysPrepared = 0
+  private var batchPrepared: BatchNumber?
   /// Whether somebody asks for all keys of each batch.
   private var withSnapshots = false
   /// The deadline of keys that were stored without one; nil leaves them so.
@@ -102,7 +115,7 @@ package final class KeyedOperator<
   @usableFromInline package init(
     _ context: StreamingContext, partitions: Int?, schema: StateSchema<Value>, shape: StateShape? = nil,
     placedBy: @escaping @Sendable (Key) -> UInt64 = { stableHash($0) },
-    apply: @escaping Apply = { $0.apply($1) }
+    apply: @escaping Apply = { $0.apply($1, keepsReplaced: $2) }
   ) {
     self.apply = apply
     self.context = context
@@ -154,7 +167,12 @@ package final class KeyedOperator<
   /// The run of a batch, for the operator's other streams; nil where it is past.
   @usableFromInline package func run(_ frame: BatchFrame) -> StateRun<Key, Value, Output>? {
     _ = dataset?(frame)
-    return run.flatMap { $0.batch.number == frame.number ? $0 : nil }
+    return run(of: frame.number)
+  }
+
+  private func run(of batch: BatchNumber) -> StateRun<Key, Value, Output>? {
+    if let run, run.batch.number == batch { return run }
+    return lent.flatMap { $0.batch.number == batch ? $0 : nil }
   }
 
   /// The partitioner that brings keys to their state; known once the context has started.
@@ -191,10 +209,10 @@ package final class KeyedOperator<
 
   func open(partitions: Int) {
     cells = (0..<partitions).map { _ in StateCell(apply) }
-    isNew = true
+    isUnstored = true
     keysCommitted = 0
     keysPrepared = 0
-    run = nil
+    (run, lent) = (nil, nil)
   }
 
   func load(_ changes: Bytes, stateType: String, version: Int) throws {
@@ -228,7 +246,7 @@ package final class KeyedOperator<
   }
 
   func loaded(_ version: BatchNumber, time: Timestamp?, isNew: Bool) {
-    self.isNew = isNew
+    isUnstored = isNew
     for cell in cells { cell.loaded(version.rawValue) }
     if let deadlineOfOld, let time {
       let deadline = deadlineOfOld(time)
@@ -239,14 +257,14 @@ package final class KeyedOperator<
   }
 
   func completion(_ frame: BatchFrame) -> CompletionJob? {
-    guard !isLed, let dataset = dataset?(frame), let run = run else { return nil }
+    guard !isLed, let dataset = dataset?(frame), let run = run(of: frame.number) else { return nil }
     return CompletionJob(label: name, dataset: dataset) { [onResult] partition, task in
       onResult(try run.result(partition, task), task)
     }
   }
 
   func prepared(_ batch: BatchNumber) throws(StreamingError) -> [(partition: Int, changes: Bytes)] {
-    guard let run, run.batch.number == batch else {
+    guard let run = run(of: batch) else {
       throw .batchFailed(batch: batch, reason: "the state of '\(name)' was not computed: this is a defect")
     }
     var blocks: [(partition: Int, changes: Bytes)] = []
@@ -260,11 +278,12 @@ package final class KeyedOperator<
       blocks += changes.blocks.map { (partition, $0) }
     }
     keysPrepared = keysCommitted + growth
+    batchPrepared = batch
     return blocks
   }
 
   func digests(of batch: BatchNumber) -> [[UInt64]] {
-    guard let run, run.batch.number == batch else { return [] }
+    guard let run = run(of: batch) else { return [] }
     return run.results.map { result in
       (result?.prepared?.changes ?? []).map { change in
         let value = change.value.map { stableHash($0) } ?? 0
@@ -273,27 +292,41 @@ package final class KeyedOperator<
     }
   }
 
+  func lend(_ batch: BatchNumber, isRevocable: Bool) {
+    guard let run = run(of: batch) else { return }
+    lent = run
+    for (cell, result) in zip(cells, run.results) {
+      guard let changes = result?.prepared else { continue }
+      cell.lend(.init(batch, changes.changes, changes.timerTime), isRevocable: isRevocable)
+    }
+  }
+
   func commit(_ batch: BatchNumber) {
-    guard let run, run.batch.number == batch else { return }
+    guard let run = run(of: batch) else { return }
+    let isLent = lent === run
     for (cell, result) in zip(cells, run.results) {
       guard let result, let changes = result.takeChanges() else { continue }
       looked += result.looked
       changesWritten += changes.changes.count
-      cell.commit(.init(batch: batch.rawValue, changes: changes.changes, timerTime: changes.timerTime))
+      if isLent { cell.keep() } else { cell.commit(.init(batch, changes.changes, changes.timerTime)) }
     }
     keysCommitted = keysPrepared
-    isNew = false
-    self.run = nil
+    isUnstored = false
+    if self.run === run { self.run = nil }
+    if isLent { lent = nil }
   }
 
-  func abort(_ batch: BatchNumber) {
-    guard let run, run.batch.number == batch else { return }
+  func abort(_ batch: BatchNumber) -> Bool {
+    guard let run = run(of: batch) else { return false }
     run.reset()
-    keysPrepared = keysCommitted
+    if batchPrepared == batch { (keysPrepared, batchPrepared) = (keysCommitted, nil) }
+    guard lent === run else { return false }
+    lent = nil
+    return cells.reduce(false) { $1.takeBack() || $0 }
   }
 
   func release() {
-    (run, dataset, stream, leader) = (nil, nil, nil, nil)
+    (run, lent, dataset, stream, leader) = (nil, nil, nil, nil, nil)
     onResult = { _, _ in }
   }
 

@@ -1,7 +1,11 @@
+import Datasets
 import Groundwork
 import Synchronization
 
-/// The table of one state partition, and the changes of the last committed batch, which the next batch's task puts in.
+/// The table of one state partition, and the changes of the last batch, which the next batch's task puts in.
+///
+/// The last batch may be one that is not decided yet, where the next one is computed on what it left: then what its changes
+/// replaced is kept until it is, to be put back where it does not happen.
 ///
 /// Sendable: everything is behind the lock.
 final class StateCell<Key: Hashable & Sendable & StreamCodable, Value: StreamCodable>: Sendable {
@@ -9,6 +13,12 @@ final class StateCell<Key: Hashable & Sendable & StreamCodable, Value: StreamCod
     var batch: Int64
     var changes: ContiguousArray<StateChange<Key, Value>>
     var timerTime: Int64?
+
+    init(_ batch: BatchNumber, _ changes: ContiguousArray<StateChange<Key, Value>>, _ timerTime: Int64?) {
+      self.batch = batch.rawValue
+      self.changes = changes
+      self.timerTime = timerTime
+    }
   }
   private struct State {
     var table = StateTable<Key, Value>()
@@ -16,10 +26,17 @@ final class StateCell<Key: Hashable & Sendable & StreamCodable, Value: StreamCod
     /// The batch whose state the table and what is pending make.
     var version: Int64 = 0
     var applied = 0
+    /// Of the batch that is not decided yet: the version before it, and what takes its changes out of the table again, once
+    /// they are there.
+    var undecided: (batch: Int64, versionBefore: Int64, isKept: Bool, replaced: Changes)?
   }
+  private typealias Changes = ContiguousArray<StateChange<Key, Value>>
   /// `StateTable.apply`, compiled for these types by whoever defines the operator: for all keys of a large state that is
   /// several times faster than through the types' descriptions.
-  typealias Apply = @Sendable (inout StateTable<Key, Value>, ContiguousArray<StateChange<Key, Value>>) -> Void
+  typealias Apply =
+    @Sendable (
+      _ table: inout StateTable<Key, Value>, _ changes: ContiguousArray<StateChange<Key, Value>>, _ keepsReplaced: Bool
+    ) -> ContiguousArray<StateChange<Key, Value>>
   private let apply: Apply
   private let state = Mutex(State())
 
@@ -28,7 +45,9 @@ final class StateCell<Key: Hashable & Sendable & StreamCodable, Value: StreamCod
   private func settle(_ state: inout State) {
     guard let pending = state.pending else { return }
     state.pending = nil
-    apply(&state.table, pending.changes)
+    let isUndecided = state.undecided.map { $0.batch == pending.batch && $0.isKept } ?? false
+    let replaced = apply(&state.table, pending.changes, isUndecided)
+    if isUndecided { state.undecided?.replaced = replaced }
     state.applied += pending.changes.count
     if let time = pending.timerTime { state.table.advanceTimers(through: time) }
   }
@@ -43,11 +62,42 @@ final class StateCell<Key: Hashable & Sendable & StreamCodable, Value: StreamCod
   }
 
   /// A batch is committed: its changes are what the next one begins with.
-  func commit(_ changes: Pending) {
+  func commit(_ changes: Pending) { state.withLock { take(changes, &$0) } }
+
+  private func take(_ changes: Pending, _ state: inout State) {
+    settle(&state)
+    state.pending = changes
+    state.version = changes.batch
+  }
+
+  /// A batch is computed and not decided: its changes are what the next one begins with all the same.
+  /// - Parameter isRevocable: whether `takeBack` will do; else it does nothing, for a job that ends with the failure.
+  func lend(_ changes: Pending, isRevocable: Bool) {
     state.withLock { state in
       settle(&state)
-      state.pending = changes
-      state.version = changes.batch
+      state.undecided = (changes.batch, state.version, isRevocable, [])
+      take(changes, &state)
+    }
+  }
+
+  /// The batch whose changes were lent is committed.
+  func keep() { state.withLock { $0.undecided = nil } }
+
+  /// The batch whose changes were lent does not happen: they are taken back. O(changes), and once O(keys) where a task that
+  /// has been given up still reads the table.
+  /// - Returns: whether entries of the table may have got other numbers.
+  func takeBack() -> Bool {
+    state.withLock { state in
+      guard let undecided = state.undecided else { return false }
+      state.undecided = nil
+      guard undecided.isKept else { return false }
+      state.version = undecided.versionBefore
+      if state.pending?.batch == undecided.batch {
+        state.pending = nil
+        return false
+      }
+      _ = apply(&state.table, undecided.replaced, false)
+      return true
     }
   }
 

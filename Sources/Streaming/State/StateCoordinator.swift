@@ -19,6 +19,8 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
   /// Where the snapshot that is being written stands.
   private var cursor: (operation: Int, partition: Int, entry: Int)?
   private var lastDeltaBytes = 0
+  /// Whether the job goes on after a batch that failed, with what the batches before it left.
+  var isRevocable = false
   /// A snapshot begins when the log has grown to this many bytes, and to the size of the last snapshot.
   package var logBytesMin = 4 << 20
   /// Bytes that a step of a snapshot writes at least; it writes twice what the batch changed where that is more, so that
@@ -153,7 +155,7 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
       for (index, operation) in operators.enumerated() {
         let id = index < ids.count ? ids[index] : 0
         // A block without changes says that the operator has begun.
-        if operation.isNew { blocks.append(StateBlock(operatorID: id, partition: 0, changes: Bytes())) }
+        if operation.isUnstored { blocks.append(StateBlock(operatorID: id, partition: 0, changes: Bytes())) }
         blocks += try operation.prepared(batch.number).map {
           StateBlock(operatorID: id, partition: $0.partition, changes: $0.changes)
         }
@@ -165,6 +167,10 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
       return then(error)
     }
     then(nil)
+  }
+
+  package func computed(_ batch: BatchIdentity, _ metrics: JobMetrics) {
+    for operation in operators { operation.lend(batch.number, isRevocable: isRevocable) }
   }
 
   package var unsynced: (any File)? { store?.unsynced }
@@ -199,7 +205,12 @@ package final class StateCoordinator: BatchParticipant, @unchecked Sendable {
   }
 
   package func aborted(_ batch: BatchIdentity) {
-    for operation in operators { operation.abort(batch.number) }
+    let isMoved = operators.reduce(false) { $1.abort(batch.number) || $0 }
+    // The snapshot has passed some places and has others to come: keys that moved from these to those would be in neither.
+    if isMoved, cursor != nil {
+      cursor = nil
+      store?.dropSnapshot()
+    }
     store?.discard(batch.number)
   }
 

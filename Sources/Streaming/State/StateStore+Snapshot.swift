@@ -97,7 +97,8 @@ extension StateStore {
     }
   }
 
-  private func dropSnapshot() {
+  /// Gives up the snapshot that is being written; the log keeps everything.
+  func dropSnapshot() {
     guard let begun = snapshot else { return }
     snapshot = nil
     // Left behind where this fails: the next start removes it.

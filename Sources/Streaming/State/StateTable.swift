@@ -10,24 +10,23 @@ import Groundwork
   @usableFromInline struct Entry: Sendable {
     @usableFromInline var key: Key
     @usableFromInline var value: Value
-    @usableFromInline var hash: UInt64
     /// In milliseconds; `.max` for none.
     @usableFromInline var deadline: Int64
     /// When the entry's timer stands in the heap: at or before the deadline; `.max` where it has none. A deadline that
     /// moves away leaves the timer where it is, to be looked at when it is due: touching a key costs no heap operation.
     @usableFromInline var scheduled: Int64
 
-    @inlinable init(key: Key, value: Value, hash: UInt64, deadline: Int64) {
+    @inlinable init(key: Key, value: Value, deadline: Int64) {
       self.key = key
       self.value = value
-      self.hash = hash
       self.deadline = deadline
       scheduled = .max
     }
   }
   @usableFromInline var entries: ContiguousArray<Entry?> = []
   @usableFromInline var free: ContiguousArray<Int> = []
-  /// 0 is empty; else the low half is the entry's number plus 1, the high half the hash's low half.
+  /// 0 is empty; else the low half is the entry's number plus 1, the high half that of the key's hash: to compare first,
+  /// and to find the slot's place without a look at its key.
   @usableFromInline var slots: ContiguousArray<UInt64>
   @usableFromInline var slotBits: UInt64 = 4
   @usableFromInline var timers = TimerHeap()
@@ -53,7 +52,7 @@ import Groundwork
   @inlinable func find(_ key: Key, hash: UInt64) -> Int? {
     let mask = (1 &<< slotBits) &- 1 as UInt64
     var slot = hash &>> (64 &- slotBits)
-    let tag = hash &<< 32
+    let tag = hash & 0xFFFF_FFFF_0000_0000
     while true {
       let found = slots[Int(truncatingIfNeeded: slot)]
       if found == 0 { return nil }
@@ -81,14 +80,27 @@ import Groundwork
   // MARK: Changes
 
   /// Puts in what a batch has changed. O(changes) expected.
-  @inlinable package mutating func apply(_ changes: ContiguousArray<StateChange<Key, Value>>) {
+  /// - Parameter keepsReplaced: whether what takes the changes out again is wanted.
+  /// - Returns: that, where it is; else nothing.
+  @inlinable @discardableResult package mutating func apply(
+    _ changes: ContiguousArray<StateChange<Key, Value>>, keepsReplaced: Bool = false
+  ) -> ContiguousArray<StateChange<Key, Value>> {
+    var replaced: ContiguousArray<StateChange<Key, Value>> = []
+    if keepsReplaced { replaced.reserveCapacity(changes.count) }
     for change in changes {
+      if keepsReplaced {
+        // A batch changes a key once, so the order does not matter.
+        let entry = find(change.key).flatMap { entries[$0] }
+        let deadline = entry.flatMap { $0.deadline == .max ? nil : $0.deadline }
+        replaced.append(StateChange(key: change.key, value: entry?.value, deadline: deadline))
+      }
       if let value = change.value {
         put(change.key, value, deadline: change.deadline)
       } else {
         remove(change.key)
       }
     }
+    return replaced
   }
 
   /// Sets the key's value and deadline. O(1) expected, O(log timers) where the deadline comes nearer.
@@ -100,7 +112,7 @@ import Groundwork
       entries[found]?.value = value
       entries[found]?.deadline = deadline ?? .max
     } else {
-      let entry = Entry(key: key, value: value, hash: hash, deadline: deadline ?? .max)
+      let entry = Entry(key: key, value: value, deadline: deadline ?? .max)
       if let reused = free.popLast() {
         entries[reused] = entry
         index = reused
@@ -108,7 +120,8 @@ import Groundwork
         entries.append(entry)
         index = entries.count - 1
       }
-      if count * 4 > slots.count * 3 { grow() } else { insertSlot(hash, index) }
+      if count * 4 > slots.count * 3 { grow() }
+      insertSlot(hash, index)
     }
     schedule(index)
   }
@@ -132,8 +145,7 @@ import Groundwork
       next = (next + 1) & mask
       let moved = slots[next]
       if moved == 0 { break }
-      guard let entry = entries[Int(truncatingIfNeeded: moved & 0xFFFF_FFFF) &- 1] else { break }
-      let home = Int(truncatingIfNeeded: entry.hash &>> (64 &- slotBits))
+      let home = Int(truncatingIfNeeded: moved &>> (64 &- slotBits))
       if (next - home) & mask >= (next - hole) & mask {
         slots[hole] = moved
         hole = next
@@ -145,18 +157,24 @@ import Groundwork
   }
 
   @inlinable mutating func insertSlot(_ hash: UInt64, _ index: Int) {
-    let mask = slots.count - 1
-    var slot = Int(truncatingIfNeeded: hash &>> (64 &- slotBits))
-    while slots[slot] != 0 { slot = (slot + 1) & mask }
-    slots[slot] = hash &<< 32 | UInt64(index + 1)
+    putSlot(hash & 0xFFFF_FFFF_0000_0000 | UInt64(index + 1))
   }
 
+  /// Puts a slot at its place, which is known by its upper half.
+  @inlinable mutating func putSlot(_ filled: UInt64) {
+    let mask = slots.count - 1
+    var slot = Int(truncatingIfNeeded: filled &>> (64 &- slotBits))
+    while slots[slot] != 0 { slot = (slot + 1) & mask }
+    slots[slot] = filled
+  }
+
+  /// Slots stand in the order of their hashes, but for a few steps, and do so again in the larger table: both are walked
+  /// from one end to the other, and no key is looked at.
   @inlinable mutating func grow() {
     slotBits += 1
+    let old = slots
     slots = ContiguousArray(repeating: 0, count: 1 << Int(slotBits))
-    for index in entries.indices {
-      if let entry = entries[index] { insertSlot(entry.hash, index) }
-    }
+    for filled in old where filled != 0 { putSlot(filled) }
   }
 
   // MARK: Timers

@@ -7,6 +7,12 @@ import Groundwork
   /// nil for a removal.
   @usableFromInline var value: Value?
   @usableFromInline var deadline: Int64?
+
+  @inlinable init(key: Key, value: Value?, deadline: Int64?) {
+    self.key = key
+    self.value = value
+    self.deadline = deadline
+  }
 }
 
 /// One partition's state as a batch's task sees it: the table as the last batch left it, and over it what this batch

@@ -67,6 +67,59 @@ import Testing
     #expect(failures.isEmpty, "\(failures.count): \(failures.prefix(2))")
   }
 
+  /// What became of the commit at the start is not known for so long that it was given up: before the next batch it is
+  /// asked for again. Where the coordinator has ended the transaction meanwhile, because it was open for too long, the job
+  /// ends, and its successor goes on.
+  @Test func aCommitOfUnknownOutcomeIsAskedForAgain() throws {
+    var failures: [String] = []
+    var unknown = 0
+    var survivors = 0
+    for step in 0..<30 {
+      let path = try PathHarness(seed: UInt64(step))
+      defer { path.simulation.end() }
+      try path.createTopic("in")
+      path.simulation.network.conditions.partitionTimeout = .seconds(5)
+      path.simulation.network.conditions.connectTimeout = .seconds(5)
+      let disk = path.simulation.makeDisk(named: "disk of the job")
+      let first = try PathJob(path, checkpoint: "/checkpoint", disk: disk, copy)
+      let isCut = Cell(false)
+      first.context.addStreamingListener(
+        Started { [simulation = path.simulation, broker = path.brokerProcess!, process = first.process] in
+          simulation.after(.microseconds(300 + 20 * Int64(step))) {
+            simulation.network.partition(broker, process)
+            isCut.value = true
+          }
+        })
+      try first.start()
+      try path.simulation.run { isCut.value }
+      // Longer than the two minutes for which a commit asks by itself.
+      try path.simulation.run(for: .seconds(150))
+      let isUnknown = try first.context.kafka().transactions.unsettled != nil
+      path.simulation.network.healAll()
+      try path.produce("in", values: (0..<5).map { "\($0)" })
+      try path.simulation.run(within: .seconds(60)) {
+        first.hasEnded || first.batches.contains { $0.numRecords > 0 }
+      }
+      unknown += isUnknown ? 1 : 0
+      if first.hasEnded {
+        if !isUnknown || !first.end[0].contains("a newer producer with this transactional id has taken over") {
+          failures.append("step \(step): \(first.end)")
+        }
+        let second = try PathJob(path, availableNow: true, checkpoint: "/checkpoint", disk: disk, copy)
+        if try second.run() != ["ended"] { failures.append("step \(step): \(second.end)") }
+      } else {
+        survivors += isUnknown ? 1 : 0
+        try first.stop()
+      }
+      let (values, committed) = (try path.values("out"), try committed(path))
+      if values != (0..<5).map({ "\($0)" }) || committed?.offset != 5 || batch(committed) == nil {
+        failures.append("step \(step): \(values), \(committed.map { "\($0)" } ?? "nothing")")
+      }
+    }
+    #expect(failures.isEmpty, "\(failures.count): \(failures.prefix(2))")
+    #expect(survivors > 2 && unknown > survivors, "\(survivors) of \(unknown) went on")
+  }
+
   /// Does something as soon as a job has begun, before anything that it sends then is on its way.
   ///
   /// Sendable: a simulated world and all in it is used by one thread.

@@ -17,12 +17,15 @@ import Testing
   /// Elements are 0, 1, 2, …; the key of each is its remainder by 7.
   private func job(
     _ simulation: SimulatedWorld, _ log: TestLog<Int>, _ ledger: Ledger, settings: [String: String] = [:],
-    trouble: @escaping @Sendable () -> Ledger.Client.Trouble? = { nil }
+    interval: Duration = .milliseconds(100), trouble: @escaping @Sendable () -> Ledger.Client.Trouble? = { nil }
   ) throws -> Job {
     let process = simulation.makeProcess(named: "job", executors: 2)
     let harness = try StreamHarness(
-      interval: .milliseconds(100), checkpoint: "/checkpoint", process: process, simulation: simulation,
+      interval: interval, checkpoint: "/checkpoint", process: process, simulation: simulation,
       settings: settings)
+    // Snapshots come and go.
+    StateCoordinator.of(harness.context).logBytesMin = 200
+    StateCoordinator.of(harness.context).sliceBytesMin = 30
     let client = Ledger.Client(ledger, harness.context.environment.loop, trouble: trouble)
     let stream = log.stream(harness.context, limit: 5)
     let spec = StateSpec.function { (key: Int, value: Int?, state: State<Int>) -> Int in
@@ -74,14 +77,17 @@ import Testing
       }
       let policy = ["stop", "retry"][Int(seed / 2 % 2)]
       let sync = ["commits", "all", "none"][Int(seed / 4 % 3)]
+      // A commit takes some 8 ms: it lies within an interval, or batches overlap, or would, were they allowed to.
+      let interval = Duration.milliseconds([4, 4, 100][Int(seed / 12 % 3)])
+      let pipelining = seed / 36 % 4 == 3 ? "false" : "true"
       var produced = 0
       for _ in 0..<8 {
         let job = try job(
           simulation, log, ledger,
           settings: [
             "sluice.streaming.onBatchFailure": policy, "sluice.streaming.onBatchFailure.backoff": "10ms",
-            "sluice.streaming.checkpoint.sync": sync,
-          ], trouble: trouble)
+            "sluice.streaming.checkpoint.sync": sync, "sluice.streaming.pipelining": pipelining,
+          ], interval: interval, trouble: trouble)
         try job.harness.start()
         for _ in 0..<Int(random.next() % 6) {
           for _ in 0..<Int(random.next() % 6) {

@@ -55,6 +55,18 @@ import Testing
     #expect(decision.numberFloor == 5 && decision.timeFloor == Timestamp(milliseconds: 5000))
   }
 
+  /// A batch that was planned while the one before it was being committed, and that one did not happen.
+  @Test func aPlanTakesThePlaceOfThoseBeforeItWithItsNumberOrAGreaterOne() throws {
+    let decision = try RecoveryDecision(
+      commits: [record(1, 0, 5)],
+      plans: [
+        record(1, 0, 5), record(2, 5, 9), record(3, 9, 20), prepared(2, 5, 9, note: ""), record(3, 9, 12),
+        record(4, 12, 13), record(3, 9, 14),
+      ])
+    #expect(decision.replay == [record(2, 5, 9), record(3, 9, 14)] && decision.dropped.isEmpty)
+    #expect(decision.numberFloor == 3)
+  }
+
   private func prepared(_ number: Int64, _ from: Int64, _ until: Int64, note: String) -> BatchRecord {
     var record = record(number, from, until)
     record.outcome = .prepared

@@ -5,13 +5,15 @@ import Synchronization
 import SystemInterfaces
 
 /// Jobs whose batches come from memory, as fast as they go.
-enum StreamRun {
+package enum StreamRun {
   /// - Parameters:
   ///   - batches: how many there are.
   ///   - unmeasured: how many of them pass before the clock starts.
+  ///   - checkpoint: the folder for the job's logs and state; nil: nothing is written.
+  ///   - settings: of the job.
   ///   - define: defines the job on the source; each batch's output must tell the tally its sum.
-  static func measure(
-    executors: Int, batches: Int, unmeasured: Int = 0,
+  package static func measure(
+    executors: Int, batches: Int, unmeasured: Int = 0, checkpoint: String? = nil, settings: [String: String] = [:],
     _ define: (StreamingContext, CountedSource, Tally) throws -> Void
   ) throws -> Measured {
     let live = LiveWorld.make(executors: executors)
@@ -22,7 +24,8 @@ enum StreamRun {
     let context = try StreamingContext(
       sluice: SluiceContext(runner: scheduler, defaultParallelism: 2), batchInterval: .seconds(60),
       environment: StreamingEnvironment(
-        world: live.world, loop: loop, scheduler: scheduler, jobName: "engine", availableNow: true, log: { _ in }))
+        world: live.world, loop: loop, scheduler: scheduler, jobName: "engine",
+        checkpointDirectory: checkpoint, availableNow: true, settings: settings, log: { _ in }))
     let tally = Tally(loop, unmeasured: unmeasured)
     try define(context, CountedSource(batches), tally)
     let failure = Mutex<(any Error)?>(nil)
@@ -38,7 +41,7 @@ enum StreamRun {
 }
 
 /// Adds up what batches give, but for the first ones.
-final class Tally: Sendable {
+package final class Tally: Sendable {
   private struct State {
     var batches = 0
     var sum = 0
@@ -54,7 +57,7 @@ final class Tally: Sendable {
   }
 
   /// A batch's output is there.
-  func add(_ sum: Int) {
+  package func add(_ sum: Int) {
     let now = loop.now
     state.withLock { state in
       state.batches += 1
@@ -63,7 +66,7 @@ final class Tally: Sendable {
     }
   }
 
-  var sum: Int { state.withLock { $0.sum } }
+  package var sum: Int { state.withLock { $0.sum } }
   /// When the last of the first ones ended; nil where all are measured.
   var began: Instant? { state.withLock { $0.began } }
 }
@@ -71,35 +74,35 @@ final class Tally: Sendable {
 /// A source that is never empty handed and never has anything: datasets are made of the batch's number.
 ///
 /// Sendable: touched on the driver's loop alone.
-final class CountedSource: StreamSource, @unchecked Sendable {
+package final class CountedSource: StreamSource, @unchecked Sendable {
   private var left: Int
   /// Hears before each batch how many came before it.
   private let willPlan: (Int) -> Void
   private var planned = 0
 
-  init(_ batches: Int, willPlan: @escaping (Int) -> Void = { _ in }) {
+  package init(_ batches: Int, willPlan: @escaping (Int) -> Void = { _ in }) {
     left = batches
     self.willPlan = willPlan
   }
 
-  var name: String { "numbers" }
-  var isReplayable: Bool { true }
-  func start(_ environment: SourceEnvironment, ready: @escaping @Sendable (Result<Void, any Error>) -> Void) {
+  package var name: String { "numbers" }
+  package var isReplayable: Bool { true }
+  package func start(_ environment: SourceEnvironment, ready: @escaping @Sendable (Result<Void, any Error>) -> Void) {
     ready(.success(()))
   }
-  func plan(_ batch: BatchIdentity, interval: Duration) -> SourcePlan {
+  package func plan(_ batch: BatchIdentity, interval: Duration) -> SourcePlan {
     willPlan(planned)
     planned += 1
     left -= 1
     return SourcePlan()
   }
-  var hasData: Bool { left > 0 }
-  func commit(_ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable ((any Error)?) -> Void) {
+  package var hasData: Bool { left > 0 }
+  package func commit(_ batch: BatchIdentity, _ plan: SourcePlan, then: @escaping @Sendable ((any Error)?) -> Void) {
     then(nil)
   }
-  func forget(through batch: BatchNumber) {}
-  func limitToPresent(then: @escaping @Sendable ((any Error)?) -> Void) { then(nil) }
-  var isExhausted: Bool { left <= 0 }
-  var lag: SourceLag { SourceLag(records: 0) }
-  func stop(then: @escaping @Sendable () -> Void) { then() }
+  package func forget(through batch: BatchNumber) {}
+  package func limitToPresent(then: @escaping @Sendable ((any Error)?) -> Void) { then(nil) }
+  package var isExhausted: Bool { left <= 0 }
+  package var lag: SourceLag { SourceLag(records: 0) }
+  package func stop(then: @escaping @Sendable () -> Void) { then() }
 }
