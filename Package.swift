@@ -35,16 +35,18 @@ func job(_ name: String, in folder: String = "jobs", exclude: [String] = []) -> 
     swiftSettings: strict, linkerSettings: alone)
 }
 
-func benchmark(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func benchmark(
+  _ name: String, _ dependencies: [Target.Dependency], linking: [LinkerSetting] = alone
+) -> Target {
   .executableTarget(
     name: name, dependencies: dependencies, path: "Benchmarks/\(name)", swiftSettings: lifetimes,
-    linkerSettings: alone)
+    linkerSettings: linking)
 }
 
 let package = Package(
   name: "sluice",
   products: [
-    .executable(name: "sluice", targets: ["SluiceCommand"]),
+    .executable(name: "sluice", targets: ["SluiceProgram"]),
     .library(name: "Sluice", targets: ["Sluice"]),
   ],
   targets: [
@@ -91,13 +93,15 @@ let package = Package(
         "KafkaClients", "JobScheduling", "LogBroker", "Streaming", "KafkaStreaming", "FileStreaming", "SQLStreaming",
         "Monitoring", "LinuxSystem",
       ], lifetimes),
-    .executableTarget(
-      name: "SluiceCommand",
-      dependencies: [
+    library(
+      "SluiceCommand",
+      [
         "Sluice", "LogBroker", "LogStorage", "KafkaClients", "KafkaProtocol", "Codecs", "LinuxSystem",
         "SystemInterfaces", "Groundwork",
-      ],
-      path: "Sources/SluiceCommand", swiftSettings: lifetimes, linkerSettings: alone),
+      ], lifetimes),
+    .executableTarget(
+      name: "SluiceProgram", dependencies: ["SluiceCommand"], path: "Sources/SluiceProgram", swiftSettings: strict,
+      linkerSettings: alone),
 
     // jobs: public API only.
     job("WordCount"),
@@ -119,7 +123,9 @@ let package = Package(
       [
         "KafkaProtocol", "Codecs", "Groundwork", "CZlib", "CLZ4", "CSnappy", "CZstd", "CAllocationCounts",
         "BenchmarkWorkload",
-      ]),
+      ],
+      // It puts its own malloc in front of the C library's.
+      linking: []),
     .target(
       name: "StreamRuns", dependencies: ["Sluice", "JobScheduling", "Groundwork", "LinuxSystem", "SystemInterfaces"],
       path: "Benchmarks/StreamRuns", swiftSettings: strict),

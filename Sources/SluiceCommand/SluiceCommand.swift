@@ -1,8 +1,9 @@
 import Sluice
 
 /// `sluice`: reads which command is meant, runs it, and ends with its exit code.
-@main struct SluiceCommand {
-  static func main() { CommandProcess.run(Array(CommandLine.arguments.dropFirst()), CommandTable.run) }
+package enum SluiceCommand {
+  /// Ends the process.
+  package static func main() { CommandProcess.run(Array(CommandLine.arguments.dropFirst()), CommandTable.run) }
 }
 
 /// A command of `sluice`: what it takes, and what it does.

@@ -52,6 +52,7 @@ enum ImportTable {
       "KafkaClients", "JobScheduling", "LogBroker", "Streaming", "KafkaStreaming", "FileStreaming", "SQLStreaming",
       "Monitoring", "LinuxSystem",
     ],
+    "SluiceProgram": ["SluiceCommand"],
     "SluiceCommand": [
       "Sluice", "LogBroker", "LogStorage", "KafkaClients", "KafkaProtocol", "Groundwork", "SystemInterfaces",
       "LinuxSystem", "Codecs",
