@@ -145,6 +145,12 @@ let package = Package(
     benchmark("Throughput", ["BenchmarkProcesses", "BenchmarkWorkload", "Sluice", "LinuxSystem"]),
     benchmark("BatchStability", ["BenchmarkProcesses", "Sluice", "LinuxSystem"]),
     benchmark(
+      "Latency",
+      [
+        "BenchmarkProcesses", "BenchmarkWorkload", "Sluice", "KafkaClients", "KafkaProtocol", "LinuxSystem",
+        "SystemInterfaces",
+      ]),
+    benchmark(
       "Guarantees",
       [
         "Sluice", "JobScheduling", "KafkaClients", "KafkaProtocol", "LinuxSystem", "LogBroker", "SystemInterfaces",

@@ -72,6 +72,7 @@ import Sluice
 
   /// Whether jobs keep up is the machine's affair here; that they read everything is not.
   private static func smoke(_ stand: Stand, _ subjects: [Subject]) throws {
+    try Search.check()
     // Each job once, under the guarantee that asks more of it.
     for subject in subjects where subject.guarantee == .exactlyOnce || subject.work == .filter {
       let trial = try stand.run(subject, rate: 2_000, interval: 50, seconds: 1, drains: true)

@@ -28,7 +28,7 @@ struct Curve {
       top + height - height * (Curve.log10(rate) - Double(rates.lowerBound)) / Double(max(1, rates.count - 1))
     }
     func place(_ value: Double) -> String { HumanText.fixed(value, 1) }
-    let total = Int(top + height) + 60 + 20 * ((series.count + 1) / 2)
+    let total = Int(top + height) + 36 + 20 * ((series.count + 1) / 2)
     var text = """
       <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 680 \(total)" font-family="sans-serif" font-size="13">
       <rect width="680" height="\(total)" fill="#ffffff"/>
@@ -47,8 +47,8 @@ struct Curve {
       text +=
         "<line x1=\"\(place(left))\" y1=\"\(at)\" x2=\"\(place(left + width))\" y2=\"\(at)\" stroke=\"#dddddd\"/>\n"
       text +=
-        "<text x=\"\(place(left - 8))\" y=\"\(at)\" text-anchor=\"end\">\(HumanText.count(Int64(Curve.power(decade))))"
-        + "</text>\n"
+        "<text x=\"\(place(left - 8))\" y=\"\(place(y(Curve.power(decade)) + 4))\" text-anchor=\"end\">"
+        + "\(Curve.label(decade))</text>\n"
     }
     for (index, series) in series.enumerated() {
       let colour = Curve.colours[index % Curve.colours.count]
@@ -74,6 +74,11 @@ struct Curve {
     let first = (0...18).last { power($0) <= max(1, low) } ?? 0
     let last = (0...18).first { power($0) >= high } ?? 18
     return first...max(first + 1, last)
+  }
+
+  /// A power of ten in few letters.
+  private static func label(_ exponent: Int) -> String {
+    "\(power(exponent % 3))\(["", " k", " M", " G"][min(3, exponent / 3)])"
   }
 
   private static func power(_ exponent: Int) -> Int { (0..<exponent).reduce(1) { value, _ in value * 10 } }

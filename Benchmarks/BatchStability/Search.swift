@@ -41,4 +41,31 @@ enum Search {
     }
     return stable
   }
+
+  /// Looks for edges that are known.
+  static func check() throws {
+    for edge in 1...2_000 {
+      var tries = 0
+      let smallest = smallest(from: 1, through: 4_096) { value in
+        tries += 1
+        return value >= edge
+      }
+      let highest = highest(from: 100, through: 1 << 20) { value in
+        tries += 1
+        return value <= edge
+      }
+      guard let smallest, let highest, smallest >= edge, smallest <= edge + max(1, edge / 8), highest <= edge,
+        highest >= edge - max(1, edge / 8), tries < 40
+      else { throw WrongEdge(edge: edge) }
+    }
+    let none = smallest(from: 1, through: 4_096) { _ in false } ?? highest(from: 100, through: 1_000) { _ in false }
+    let all = highest(from: 100, through: 1_000) { _ in true }
+    guard none == nil, all == 1_000 else { throw WrongEdge(edge: 0) }
+  }
+}
+
+/// The search missed an edge.
+struct WrongEdge: Error, CustomStringConvertible {
+  var edge: Int
+  var description: String { "the search does not find the edge at \(edge)" }
 }

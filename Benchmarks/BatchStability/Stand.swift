@@ -59,17 +59,13 @@ final class Stand {
       ], log: "\(own)/generator.log")
     // It makes its batches before it sends.
     while let line = generator.nextLine(), line != "ready" {}
-    var arguments = [
-      "--work", subject.work.rawValue, "--input", input, "-b", broker.address, "--name", name, "--checkpoint",
-      "\(own)/checkpoint", "--batch-interval", "\(interval)ms", "--master", master, "--warm-up", "\(warmUp)s",
-      "--conf", "sluice.streaming.guarantee=\(subject.guarantee.rawValue)",
-    ]
-    for setting in settings { arguments += ["--conf", setting] }
-    arguments += subject.work == .files ? ["--folder", "\(own)/text"] : ["--output", output]
+    var command = JobCommand(
+      work: subject.work.rawValue, input: input, output: subject.work.writesFiles ? nil : output, name: name,
+      folder: own,
+      interval: "\(interval)ms", guarantee: subject.guarantee, master: master, settings: settings)
+    command.warmUp = warmUp
     let before = broker.processorSeconds
-    let job = try MeasuredProcess(
-      try programs.path("MeasuredJob"), arguments, environment: ["XDG_STATE_HOME": "\(own)/state"],
-      log: "\(own)/job.log")
+    let job = try command.start(programs, broker)
     let sent = try generator.finish()
     let brokerSeconds = broker.processorSeconds - before
     if drains { usleep(UInt32(max(1_000, interval * 10)) * 1_000) }

@@ -21,6 +21,7 @@ enum Ratios {
         for codec in [CompressionCodec.none, .gzip, .snappy, .lz4, .zstd] {
           let pool = try EncodedPool(lines, recordsPerBatch: EncodedPool.records(inBatchOf: size), codec: codec)
           try check(pool, lines)
+          try checkStamps(lines, codec)
           cells.append(HumanText.fixed(pool.ratio, 2))
         }
         table.add(cells)
@@ -56,6 +57,27 @@ enum Ratios {
         throw WrongRecord(index: index)
       }
     }
+  }
+}
+
+extension Ratios {
+  /// Stamped values tell when they were due, and are the lines otherwise.
+  fileprivate static func checkStamps(_ lines: Lines, _ codec: CompressionCodec) throws {
+    var stamped = StampedLines(lines, codec: codec)
+    let workspace = CodecWorkspace()
+    var next = 0
+    for due in [Instant(nanoseconds: 1), Instant(nanoseconds: 1_234_567_890_123_456_789)] {
+      let batch = try stamped.batch(7, intended: due, time: 1_800_000_000_000)
+      try RecordBatch(batch).forEachRecord(using: workspace) { record in
+        let value = record.value ?? Bytes()
+        let line = lines[next % lines.count]
+        guard StampedLines.intended(value) == due, value.count == line.count,
+          value[StampedLines.digits + 1..<value.count] == line[StampedLines.digits + 1..<line.count]
+        else { throw WrongRecord(index: next) }
+        next += 1
+      }
+    }
+    guard next == 14 else { throw WrongRecord(index: next) }
   }
 }
 

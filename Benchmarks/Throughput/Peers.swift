@@ -6,7 +6,7 @@ import LinuxSystem
 struct Peer {
   var name: String
   var processes: Int
-  /// Whether it drains a topic with fewer records: it would take minutes for all of them.
+  /// Whether it drains a topic with fewer records, and once: it would take minutes for all of them.
   var isSlow = false
   private var program: String
   /// Before the arguments that all of them take.
@@ -30,6 +30,13 @@ struct Peer {
         "--partitions", own.map { "\($0)" }.joined(separator: ","),
         "--records", own.map { "\(records[$0])" }.joined(separator: ","),
       ] + extra, log: "\(course.folder)/\(name).log")
+  }
+
+  /// What they are and what they were compiled by, a line each.
+  static func versions(in folder: String) throws -> [String] {
+    let path = "\(folder)/versions"
+    guard try LinuxFileStore().attributes(path) != nil else { return [] }
+    return String(try LinuxFileStore().contents(of: path)).split(separator: "\n").map { String($0) }
   }
 
   /// Those that were built.

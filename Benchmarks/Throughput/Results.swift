@@ -23,7 +23,20 @@ enum Results {
     return table.text
   }
 
-  static func json(_ plan: Plan, _ rows: [Row], _ ratios: [(codec: String, ratio: Double)]) -> String {
+  /// What holds for every row.
+  static func conditions(_ plan: Plan, _ ratios: [(codec: String, ratio: Double)]) -> String {
+    """
+    \(plan.partitions) partitions, record batches of \(plan.batchSize) bytes, lines of 100 bytes, \(plan.shape.wordCount) \
+    words by \(plan.shape.distribution.rawValue), \(plan.master); plans not synced, files synced each batch where \
+    exactly-once, broker flush os
+    compression: \(ratios.map { "\($0.codec) \(HumanText.fixed($0.ratio, 2))" }.joined(separator: ", "))
+
+    """
+  }
+
+  static func json(_ plan: Plan, _ rows: [Row], _ ratios: [(codec: String, ratio: Double)], _ versions: [String])
+    -> String
+  {
     let items = rows.map { row -> JSON in
       var members: [(String, JSON)] = [
         ("codec", .text(row.codec)), ("work", .text(row.work.rawValue)), ("who", .text(row.who)),
@@ -46,7 +59,7 @@ enum Results {
         ("record_bytes", .integer(100)), ("batch_size", .integer(plan.batchSize)),
         ("words", .integer(plan.shape.wordCount)), ("distribution", .text(plan.shape.distribution.rawValue)),
         ("runs", .integer(plan.runs)), ("broker_flush", .text("os")),
-        ("settings", .list(plan.settings.map { .text($0) })),
+        ("versions", .list(versions.map { .text($0) })), ("settings", .list(plan.settings.map { .text($0) })),
         ("compression", .object(ratios.map { ($0.codec, .number($0.ratio)) })),
         ("rows", .list(items)),
       ]

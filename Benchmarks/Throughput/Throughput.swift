@@ -71,9 +71,10 @@ import Sluice
       TextOutput.standard.write(Results.table(rows.filter { $0.codec == codec }))
       TextOutput.standard.flush()
     }
-    TextOutput.standard.write("compression: \(ratios.map { "\($0.codec) \($0.ratio)" }.joined(separator: ", "))\n")
+    TextOutput.standard.write(Results.conditions(plan, ratios))
     if let path = try options.string("json") {
-      try LinuxFileStore().replace(path, with: Bytes(Results.json(plan, rows, ratios)))
+      let versions = try options.string("peers").map { try Peer.versions(in: $0) } ?? []
+      try LinuxFileStore().replace(path, with: Bytes(Results.json(plan, rows, ratios, versions)))
     }
   }
 }
