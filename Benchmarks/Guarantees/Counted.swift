@@ -48,6 +48,7 @@ struct CountedFiles: FileStore {
       })
   }
   func lock(_ path: String, holder: String) throws(FileError) -> any FileLock { try base.lock(path, holder: holder) }
+  func lockHolder(_ path: String) throws(FileError) -> String? { try base.lockHolder(path) }
 }
 
 private final class CountedFile: File {

@@ -168,7 +168,7 @@ final class Watch: StreamingListener {
       if state.lagMax == nil {
         state.lag = batch.lag
         state.run.skippedTicks += batch.skippedTicks
-        if let delay = batch.processingDelay { _ = state.rule.batchCompleted(processingDelay: delay) }
+        if let cadence = batch.cadence { _ = state.rule.batchCompleted(cadence: cadence) }
         if !state.rule.isStable { state.unstable += 1 }
       }
       guard batch.numRecords > 0 else { return }

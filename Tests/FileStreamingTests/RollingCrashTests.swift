@@ -285,6 +285,25 @@ import Testing
     }
   }
 
+  /// What fails beside the batches, while files are closed that are old enough, is no reason to doubt the next decision.
+  @Test(arguments: [true, false]) func aManifestIsWholeAgainForTheNextDecision(hasOutput: Bool) throws {
+    let rig = FolderRig(seed: 10, isDeciding: true, rolling: RollingPolicy(size: 1 << 20, age: .seconds(3)))
+    rig.limits = FolderManifest.Limits()
+    try rig.start()
+    try rig.run(1, [.init(partition: 0, directory: "a", text: "one")])
+    let prepared = hasOutput ? [try rig.prepare(2, [.init(partition: 0, directory: "b/c", text: "two")])] : []
+    rig.simulation.disk.inject(DiskFault(.sync, pathContains: "manifest", code: .inputOutput))
+    rig.sink.batchCompleted(at: rig.identity(8).time)
+    #expect(rig.simulation.disk.pendingFaults == 0 && rig.logged.value.count == 1, "\(rig.logged.value)")
+    try rig.decide(Decision(batch: 2, record: "record 2"), prepared)
+    rig.process.kill()
+    rig.restart()
+    #expect(try rig.start() == 2)
+    rig.sink.end()
+    #expect(try rig.visible() == (hasOutput ? ["a": "one\n", "b/c": "two\n"] : ["a": "one\n"]))
+    #expect(try rig.report().verify().problems == [])
+  }
+
   /// A batch without output for the folder is decided there all the same, where it is asked to.
   @Test func aBatchWithoutOutputCanBeDecided() throws {
     let rig = FolderRig(seed: 7, isDeciding: true)

@@ -215,7 +215,7 @@ final class FolderManifest {
 
   /// Writes the manifest anew, as far as it is known, after a failure that left its end unknown: what failed is not in it.
   /// Only where that was no decision.
-  func mend() throws {
+  func rewrite() throws {
     try journal.rewrite([ManifestEntry.snapshot(state).journalEntry])
     snapshotBytes = journal.byteCount
     try checkEpoch()

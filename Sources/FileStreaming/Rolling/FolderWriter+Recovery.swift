@@ -55,15 +55,24 @@ extension FolderWriter {
     }
   }
 
-  /// Makes the manifest whole after a write or a sync that failed, by which nothing was decided; and removes the files
-  /// that the failed batch had made.
-  func mend() throws {
-    try manifest.mend()
-    log("\(settings.folder): the manifest is written anew, since what its end holds was not known after a failure")
-    let prepared = Set(state.prepared?.files.map(\.number) ?? [])
-    takeBack(
-      touched: [],
-      made: state.files(.open).filter { $0.batches == 0 && !prepared.contains($0.number) }.map(\.number))
+  /// Makes the manifest whole after a write or a sync that failed; and removes the files that a batch had made which could
+  /// not be taken back then.
+  /// - Throws: also where what failed was a decision: only a start finds out what the manifest holds of it.
+  func makeWhole() throws {
+    guard manifest.isBroken else { return }
+    if let undecided {
+      throw FileStreamingError.outOfOrder(
+        settings.folder, reason: "whether batch \(undecided) was decided is known after a start only")
+    }
+    try manifest.rewrite()
+    log("\(settings.folder): the manifest is written anew, since what its end held was not known after a failure")
+    let busy = busyFiles
+    takeBack(touched: [], made: state.files(.open).map(\.number).filter { !busy.contains($0) })
+  }
+
+  /// The files of the batch that is prepared.
+  var busyFiles: Set<Int64> {
+    Set((pending?.change ?? state.prepared)?.files.map(\.number) ?? []).union(pending?.made ?? [])
   }
 
   /// Settles what an earlier run left prepared.

@@ -78,8 +78,8 @@ extension FolderWriter {
   func closeAll() throws { try close { _ in true } }
 
   private func close(_ isDue: (OutputFile) -> Bool) throws {
-    var busy = Set((pending?.change ?? state.prepared)?.files.map(\.number) ?? [])
-    busy.formUnion(pending?.made ?? [])
+    try makeWhole()
+    let busy = busyFiles
     let due = state.files(.open).filter { $0.batches > 0 && !busy.contains($0.number) && isDue($0) }
     if !due.isEmpty {
       // What a failed batch left behind must be gone before the file is complete.

@@ -42,7 +42,7 @@ final class FolderWriter {
   /// The batch that is prepared and not decided.
   private(set) var pending: Prepared?
   /// The batch of which nobody can say whether it was decided: only a start finds out.
-  private var undecided: Int64?
+  private(set) var undecided: Int64?
   /// Whether a power loss may take the last commit, which was decided elsewhere.
   var isCommitLoose = false
   /// Set by `recover` or by being the decider: no batch can come twice.
@@ -71,11 +71,7 @@ final class FolderWriter {
   ///   - isDeciding: false keeps the batch in the manifest, for a decision that is made elsewhere.
   func prepare(_ batch: BatchIdentity, _ parts: [FilePieces], isDeciding: Bool) throws -> Prepared {
     try manifest.checkEpoch()
-    if let undecided {
-      throw FileStreamingError.outOfOrder(
-        settings.folder, reason: "whether batch \(undecided) was decided is known after a start only")
-    }
-    if manifest.isBroken { try mend() }
+    try makeWhole()
     if state.prepared != nil, pending == nil {
       // Of a run before, or of an attempt that could not be taken back; nobody has settled it: the job runs the batch again.
       try dropPrepared()
@@ -149,6 +145,12 @@ final class FolderWriter {
       guard prepared == nil || pending?.change.batch == number else {
         throw FileStreamingError.outOfOrder(settings.folder, reason: "batch \(number) is decided and was not prepared")
       }
+      try makeWhole()
+    } catch {
+      if let prepared { abort(prepared) }
+      return .aborted(error)
+    }
+    do {
       try manifest.append(.batch(epoch: manifest.epoch, change), sync: true)
     } catch {
       if manifest.isBroken {
@@ -176,6 +178,7 @@ final class FolderWriter {
       }
       return try manifest.checkEpoch()
     }
+    try makeWhole()
     // A power loss may take the entry: `recover` brings it back, where somebody calls it.
     try manifest.append(.committed(epoch: manifest.epoch, batch: prepared.change.batch), sync: !isSettled)
     isCommitLoose = isSettled

@@ -114,11 +114,11 @@ import JobScheduling
   }
 
   package func replan(_ batch: BatchIdentity, _ plans: [SourcePlan], note: String?) {
-    let latest = (next?.tracker ?? tracker).watermark
-    var watermark = note.map { Int64($0) } ?? latest
+    let known = (next?.tracker ?? tracker).watermark
+    var watermark = note.map { Int64($0) } ?? known
     // A power loss may have taken the decision of a batch that the plan went by, and when it ran again it was passed over:
     // what it had seen is not there any more, and the watermark of the batches to come must not be less than this one's.
-    if let noted = watermark { watermark = latest.map { min(noted, $0) } }
+    if let noted = watermark { watermark = known.map { min(noted, $0) } }
     take(batch, watermark)
   }
 
