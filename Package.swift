@@ -150,6 +150,7 @@ let package = Package(
       ]),
     benchmark("Throughput", ["BenchmarkProcesses", "BenchmarkWorkload", "Sluice", "LinuxSystem"]),
     benchmark("BatchStability", ["BenchmarkProcesses", "Sluice", "LinuxSystem"]),
+    benchmark("ColdStart", ["BenchmarkProcesses", "Sluice", "LinuxSystem"]),
     benchmark(
       "Latency",
       [

@@ -45,8 +45,10 @@ import Sluice
       let options = try spec.parse(Array(CommandLine.arguments.dropFirst()))
       if options.isHelpAsked { return TextOutput.standard.write(spec.helpText()) }
       let isSmoke = try options.flag("smoke")
+      let folder = "\(ThisProcess.environment("TMPDIR") ?? "/tmp")/sluice-stability-\(ThisProcess.pid)"
+      defer { try? LinuxFileStore().removeTree(folder) }
       let stand = try Stand(
-        folder: "\(ThisProcess.environment("TMPDIR") ?? "/tmp")/sluice-stability-\(ThisProcess.pid)",
+        folder: folder,
         partitions: try options.int("partitions")!, master: try options.required("master"),
         settings: try options.all("conf"), warmUp: isSmoke ? 1 : 4)
       let subjects = try subjects(options)

@@ -27,10 +27,7 @@ final class Stand {
     broker = try BrokerProcess(programs, folder: folder)
   }
 
-  func end() throws {
-    try broker.end()
-    try LinuxFileStore().removeTree(folder)
-  }
+  func end() throws { try broker.end() }
 
   /// Runs a job beside a load.
   /// - Parameters:

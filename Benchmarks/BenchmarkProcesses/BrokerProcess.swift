@@ -29,6 +29,9 @@ public final class BrokerProcess {
   /// Processor time it has used so far.
   public var processorSeconds: Double { MeasuredProcess.processorSeconds(of: process.pid) }
 
+  /// The memory it has in RAM, in bytes.
+  public var residentMemory: Int { process.residentMemory }
+
   /// Makes a topic.
   public func makeTopic(_ name: String, partitions: Int) throws {
     _ = try MeasuredProcess.run(

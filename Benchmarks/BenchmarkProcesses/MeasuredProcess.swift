@@ -19,7 +19,8 @@ public final class MeasuredProcess {
 
   private let child: ChildProcess
   private let log: String
-  private let began = LinuxClock().now
+  /// Before the process was made.
+  public let began = LinuxClock().now
   private var lastLine = ""
   private var isFinished = false
 
@@ -33,6 +34,14 @@ public final class MeasuredProcess {
 
   /// The process's number.
   public var pid: Int32 { child.pid }
+
+  /// The memory it has in RAM, in bytes; 0 where it has ended.
+  public var residentMemory: Int {
+    // The second number, in pages (proc(5), statm).
+    guard let line = ProcFile.lines(of: "/proc/\(pid)/statm").first else { return 0 }
+    let fields = line.split(separator: " ")
+    return fields.count > 1 ? (Int(fields[1]) ?? 0) * sysconf(Int32(_SC_PAGESIZE)) : 0
+  }
 
   /// The next line it prints; nil at its end.
   public func nextLine() -> String? {

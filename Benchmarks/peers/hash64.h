@@ -1,5 +1,5 @@
 /* The hash that all programs here compute of a record's value: Sluice's Hash64, version 1, seed 0 (see
-   Sources/Groundwork/Hash64.swift). Four multiplications a 32 bytes. Little-endian machines. */
+   Sources/Groundwork/Hash64.swift). A multiplication for 16 bytes. Little-endian machines. */
 #ifndef HASH64_H
 #define HASH64_H
 

@@ -16,6 +16,8 @@ final class BatchReport: StreamingListener {
     var measured: [Batch] = []
     var skipped = 0
     var failed = 0
+    /// The commits of the first and of the last batch with records.
+    var first: Instant?
     var ended: Instant?
   }
   private let state = Mutex(State())
@@ -36,6 +38,7 @@ final class BatchReport: StreamingListener {
       if batch.numRecords > 0 {
         state.records += batch.numRecords
         state.batches += 1
+        state.first = state.first ?? ended
         state.ended = ended
       }
       guard ended - began >= warmUp else { return }
@@ -55,6 +58,7 @@ final class BatchReport: StreamingListener {
     state.withLock { state in
       let seconds = state.ended.map { ($0 - began).inSeconds } ?? 0
       var text = "records=\(state.records) batches=\(state.batches) seconds=\(seconds) failed=\(state.failed)"
+      if let first = state.first { text += " first_commit_ns=\(first.nanoseconds)" }
       text += " measured=\(state.measured.count) skipped=\(state.skipped)"
       text += percentiles("processing", state.measured.map(\.processing))
       text += percentiles("total", state.measured.map(\.total))
