@@ -49,7 +49,8 @@ final class Driver: @unchecked Sendable {
   var overlaps = false
   /// Planned, and given up because the batch before them failed: they come before any other.
   var waiting: [RunningBatch] = []
-  /// Whether a batch was passed over on which plans that are still to be run may have gone by.
+  /// Whether a batch was passed over by which plans that are still to be run may have gone. The first that is made anew
+  /// takes the place of all behind it, so they are made anew as well.
   var arePlansVoid = false
   /// What decides batches, where a sink can; else the commit log does.
   var decider: (any Decider)?
@@ -331,7 +332,6 @@ final class Driver: @unchecked Sendable {
     let frame = entry.frame
     if let decision, !decision.isRecorded { try checkpoint?.noted(decision.record, mustStay: mustDecisionStay) }
     running.removeFirst()
-    arePlansVoid = false
     for participant in context.participants { participant.committed(info) }
     commitOffsets(frame, exceptWith: decision?.isRecorded == false ? decider : nil)
     forget(through: frame.identity)

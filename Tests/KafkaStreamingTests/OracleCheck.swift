@@ -115,13 +115,19 @@ struct OracleCheck {
       }
     }
     var begun: [BatchNumber: OracleListener.Begun] = [:]
-    for batch in path.listener.begun where arePlansKept {
+    for batch in path.listener.begun where arePlansKept && !wasGivenUp(batch) {
       let first = begun[batch.batch.number, default: batch]
       if first.batch != batch.batch || first.ranges != batch.ranges {
         problems.append("batch \(first.batch) over \(first.ranges) was run again as \(batch.batch), \(batch.ranges)")
       }
       begun[batch.batch.number] = first
     }
+  }
+
+  /// Whether a batch was computed on one before it that did not happen: it was given up with its plan, and nobody has seen
+  /// anything of it.
+  private func wasGivenUp(_ begun: OracleListener.Begun) -> Bool {
+    path.listener.begun.contains { $0.run > begun.run && $0.batch.number.next == begun.batch.number }
   }
 
   /// The ledger of skipped batches names those that the log says were skipped, and no others.
