@@ -13,7 +13,7 @@ extension Driver {
   /// - Throws: for a setting that is none.
   func choosePipelining() throws(StreamingError) -> Bool {
     let key = "sluice.streaming.pipelining"
-    switch context.setting(key) ?? "true" {
+    switch context.setting(key) ?? "false" {
     case "true": return concurrency == 1 && context.mayOverlap(goingOnAfterFailures: policy != .stop)
     case "false": return false
     case let other: throw .invalidDefinition("\(key): `\(other)` is not true or false")

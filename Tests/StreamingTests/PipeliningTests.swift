@@ -7,6 +7,8 @@ import Testing
 
 @testable import Streaming
 
+private let pipelined = ["sluice.streaming.pipelining": "true"]
+
 /// A batch is computed while the decision about the one before it is waited for: on what that one left, and in vain where
 /// it does not happen. A step of these tests is an interval; the answers are the test's.
 @Suite struct PipeliningTests {
@@ -29,7 +31,7 @@ import Testing
       process = simulation.makeProcess(named: "job", executors: 2)
       harness = try StreamHarness(
         availableNow: availableNow, checkpoint: "/checkpoint", process: process, simulation: simulation,
-        settings: settings)
+        settings: pipelined.merging(settings) { $1 })
       log = before?.log ?? TestLog(partitions: 1)
       decisions = before?.decisions ?? WithheldDecisions()
       let sum = harness.context.sluice.longAccumulator("sum")
@@ -353,7 +355,7 @@ import Testing
   /// Computing a batch must have no effect of its own; and a batch that is tried again must find what it was made of.
   @Test func whatCannotOverlapDoesNot() throws {
     func overlaps(
-      _ settings: [String: String] = [:], actionFirst: Bool = false,
+      _ settings: [String: String] = pipelined, actionFirst: Bool = false,
       _ define: @escaping (StreamHarness, DStream<Int>) -> Void = { _, _ in }
     ) throws -> Bool {
       let harness = try StreamHarness(settings: settings)
@@ -370,6 +372,8 @@ import Testing
     }
     #expect(try overlaps())
     #expect(try overlaps { _, stream in stream.print() })
+    // Who does not ask for it does without.
+    #expect(try !overlaps([:]))
     #expect(try !overlaps(["sluice.streaming.pipelining": "false"]))
     #expect(try !overlaps(actionFirst: true))
     func windows(_ harness: StreamHarness, _ stream: DStream<Int>) {
@@ -378,8 +382,8 @@ import Testing
       let counts: DStream<(Int, Int)> = stream.map { ($0, 1) }.reduceByKeyAndWindow(window: .seconds(3)) { $0 + $1 }
       counts.write(to: sink, label: "windows") { _, _, _ in TaskOutput(records: 0, bytes: 0, payload: [Int]()) }
     }
-    #expect(try overlaps([:], windows))
-    #expect(try !overlaps(["sluice.streaming.onBatchFailure": "skip"], windows))
+    #expect(try overlaps(pipelined, windows))
+    #expect(try !overlaps(pipelined.merging(["sluice.streaming.onBatchFailure": "skip"]) { $1 }, windows))
     #expect(throws: StreamingError.self) {
       let harness = try StreamHarness(settings: ["sluice.streaming.pipelining": "maybe"])
       harness.context.queueStream(QueueSource<Int>()).print()

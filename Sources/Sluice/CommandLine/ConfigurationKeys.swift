@@ -80,8 +80,8 @@ public struct ConfigurationKey: Sendable {
       "sluice.streaming.concurrentJobs", .integer, "1",
       "batches at once, of an at-least-once job without state and windows"),
     .init(
-      "sluice.streaming.pipelining", .boolean, "true",
-      "compute a batch while the one before is committed; its own output waits for that"),
+      "sluice.streaming.pipelining", .boolean, "false",
+      "compute a batch while the one before is committed, where commits wait for a distant cluster or a slow disk"),
     .init(
       "sluice.streaming.checkDeterminism", .text, nil, "compute every Nth batch twice and compare; true: every 100th"),
     .init("sluice.streaming.blockInterval", .duration, "200ms", "received data of this time is one task's work"),

@@ -74,7 +74,7 @@ final class ExactWorld {
   /// - Parameter flushes: whether the broker's answers survive a power loss.
   init(_ definition: ExactDefinition, _ strikes: [Strike] = [], seed: UInt64 = 1, flushes: Bool = false) throws {
     var definition = definition
-    if (seed / 100 + seed) % 3 == 0 { definition.settings["sluice.streaming.pipelining"] = "false" }
+    definition.settings["sluice.streaming.pipelining"] = (seed / 100 + seed) % 3 == 0 ? "false" : "true"
     self.definition = definition
     self.strikes = strikes
     self.flushes = flushes
